@@ -1,0 +1,51 @@
+# R's side of the registry of covariance structures; codes and words come from src/registry_covariance.cpp.
+
+covariance_aliases <- c(full = "VVV", tied = "EEE", diagonal = "VVI", spherical = "VII")
+
+# The codes for one variable, or for several.
+covariance_codes <- function(d) {
+  registry <- covariance_registry_()
+  registry$code[registry$n_variables == if (d == 1L) "one" else "many"]
+}
+
+# Codes from what a user wrote: codes in any case, aliases, "all". For one variable a code of several stands for its
+# first letter, E or V.
+resolve_covariance <- function(covariance, d) {
+  choices <- covariance_codes(d)
+  if (!is.character(covariance) || length(covariance) == 0L || anyNA(covariance)) {
+    check_fails("covariance", "names of covariance structures", covariance, "covariance")
+  }
+  if (identical(tolower(covariance), "all")) return(choices)
+  codes <- covariance
+  alias <- match(tolower(codes), names(covariance_aliases))
+  codes[!is.na(alias)] <- covariance_aliases[alias[!is.na(alias)]]
+  # chartr and not toupper: the case of i must not depend on the locale.
+  codes <- chartr("eiv", "EIV", codes)
+  many <- covariance_codes(2L)
+  if (d == 1L) codes[codes %in% many] <- substr(codes[codes %in% many], 1L, 1L)
+  unknown <- which(!codes %in% choices)
+  if (length(unknown) > 0L) {
+    em_abort(
+      sprintf("`covariance` does not know %s%s. The choices are %s, %s and \"all\".",
+              dQuote(covariance[unknown[1L]], FALSE),
+              if (d == 1L) " for one variable" else if (codes[unknown[1L]] %in% c("E", "V")) {
+                ", which is for one variable"
+              } else "",
+              paste(choices, collapse = ", "),
+              paste(dQuote(names(covariance_aliases), FALSE), collapse = ", ")),
+      "covariance", choices = choices
+    )
+  }
+  unique(codes)
+}
+
+# A code in words.
+describe_covariance <- function(code, n_components = 2L) {
+  registry <- covariance_registry_()
+  words <- registry$description[match(code, registry$code)]
+  if (n_components == 1L) {
+    words <- switch(substr(paste0(code, "V"), 2L, 3L),
+      II = "spherical", EI = , VI = "diagonal", if (nchar(code) == 1L) "one variance" else "ellipsoidal")
+  }
+  sprintf("%s (%s)", code, words)
+}

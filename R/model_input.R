@@ -1,0 +1,220 @@
+# The one gateway from what users hold (vectors, matrices, data frames, formulas) to what the core takes: a numeric
+# matrix with NaN or NA where missing, and what is needed to treat new data the same way.
+
+# A column as doubles, or an error that names it.
+as_double_column <- function(x, name) {
+  if (inherits(x, "integer64")) {
+    if (!requireNamespace("bit64", quietly = TRUE)) {
+      em_abort(sprintf("Column %s is of class integer64: install bit64, or convert it with as.numeric().",
+                       dQuote(name, FALSE)), "column_type", column = name)
+    }
+    return(as.double(bit64::as.double.integer64(x)))
+  }
+  numeric <- (is.numeric(x) || is.logical(x)) && !is.factor(x) && !is.list(x)
+  if (!numeric || inherits(x, c("Date", "POSIXt", "difftime"))) {
+    em_abort(
+      sprintf("Column %s is of class %s; the variables must be numeric. Leave it out, or convert it.",
+              dQuote(name, FALSE), paste(dQuote(class(x), FALSE), collapse = "/")),
+      "column_type", column = name
+    )
+  }
+  as.double(x)
+}
+
+# A list of columns (vectors or matrices) as one matrix.
+columns_matrix <- function(columns, n, row_names) {
+  parts <- list()
+  for (name in names(columns)) {
+    column <- columns[[name]]
+    if (is.matrix(column)) {
+      inner <- colnames(column)
+      if (is.null(inner)) inner <- seq_len(ncol(column))
+      for (j in seq_len(ncol(column))) {
+        full <- paste0(name, ".", inner[j])
+        parts[[full]] <- as_double_column(column[, j], full)
+      }
+    } else {
+      parts[[name]] <- as_double_column(column, name)
+    }
+  }
+  x <- matrix(unlist(parts, use.names = FALSE), n, length(parts))
+  colnames(x) <- names(parts)
+  if (!is.null(row_names)) rownames(x) <- row_names
+  x
+}
+
+# Row names that somebody chose: not the automatic numbers.
+chosen_row_names <- function(data) {
+  info <- .row_names_info(data, 0L)
+  if (is.character(info)) info else NULL
+}
+
+# x (matrix), variables, row_names, classes, formula, terms, weights, of anything but a formula.
+input_from_data <- function(x, name = "x") {
+  classes <- class(x)
+  if (is.data.frame(x)) {
+    if (ncol(x) == 0L) em_abort("The data have no columns.", "no_columns")
+    columns <- lapply(seq_along(x), function(j) x[[j]])
+    names(columns) <- names(x)
+    row_names <- chosen_row_names(x)
+    m <- columns_matrix(columns, nrow(x), row_names)
+  } else if (inherits(x, "sparseMatrix")) {
+    m <- as.matrix(x)
+    row_names <- rownames(m)
+  } else if (is.matrix(x)) {
+    if (!is.numeric(x) && !is.logical(x)) {
+      em_abort(sprintf("The data matrix is of type %s; it must be numeric.", typeof(x)), "column_type")
+    }
+    m <- x
+    row_names <- rownames(m)
+    if (!is.double(m)) storage.mode(m) <- "double"
+  } else if (is.atomic(x) && is.null(dim(x)) && !is.null(x)) {
+    m <- matrix(as_double_column(x, name), ncol = 1L)
+    row_names <- names(x)
+    colnames(m) <- name
+  } else {
+    em_abort(sprintf("The data must be a numeric vector, a matrix, a data frame or a formula, not %s.",
+                     describe_value(x)), "data_type")
+  }
+  variables <- colnames(m)
+  if (is.null(variables)) variables <- paste0("V", seq_len(ncol(m)))
+  list(x = m, variables = make.unique(variables), row_names = row_names, classes = classes, formula = NULL,
+       terms = NULL, weights = NULL, rows = NULL)
+}
+
+# Of a one-sided formula. `call` is the user's call, `env` where it was made: weights and subset are looked up in the
+# data first, as in lm().
+input_from_formula <- function(formula, data, call, env) {
+  if (length(formula) != 2L) {
+    em_abort(paste0("The formula must be one-sided, such as ~ a + log(b): a mixture has no response. ",
+                    "Write its variables on the right."), "formula")
+  }
+  frame_call <- call[c(1L, match(c("data", "subset", "weights"), names(call), 0L))]
+  frame_call[[1L]] <- quote(stats::model.frame)
+  frame_call$formula <- formula
+  frame_call$na.action <- quote(stats::na.pass)
+  frame <- tryCatch(eval(frame_call, env), error = function(e) {
+    em_abort(paste0("The formula could not be evaluated: ", conditionMessage(e)), "formula")
+  })
+  terms <- attr(frame, "terms")
+  if (any(attr(terms, "order") > 1L)) {
+    em_abort("The formula has an interaction; write the product of two variables as I(a * b).", "formula")
+  }
+  used <- setdiff(names(frame), c("(weights)", "(subset)"))
+  if (length(used) == 0L) em_abort("The formula names no variables.", "no_columns")
+  columns <- lapply(used, function(name) {
+    column <- frame[[name]]
+    if (inherits(column, "AsIs")) class(column) <- setdiff(class(column), "AsIs")
+    column
+  })
+  names(columns) <- used
+  row_names <- chosen_row_names(frame)
+  if (is.null(row_names)) row_names <- if (!is.null(call$subset)) rownames(frame)
+  m <- columns_matrix(columns, nrow(frame), row_names)
+  list(x = m, variables = colnames(m), row_names = row_names,
+       classes = if (missing(data)) "formula" else class(data), formula = formula, terms = terms,
+       weights = stats::model.weights(frame), rows = NULL)
+}
+
+# Rejects data that no model can take; returns the look that the checks took (see data_summary_). `limit`: how many
+# distinct rows are worth counting.
+check_data <- function(x, variables, weights, limit, threads) {
+  if (ncol(x) == 0L) em_abort("The data have no columns.", "no_columns")
+  if (nrow(x) == 0L) em_abort("The data have no rows.", "no_rows")
+  if (nrow(x) == 1L) {
+    em_abort("The data have one row; a distribution cannot be estimated from one observation.", "too_few_rows")
+  }
+  look <- data_summary_(x, weights, limit, threads)
+  if (length(look$infinite) > 0L) {
+    em_abort(sprintf("The data must be finite or NA; row %d of column %s is %s.", look$infinite[1L],
+                     dQuote(variables[look$infinite[2L]], FALSE), format(x[look$infinite[1L], look$infinite[2L]])),
+             "infinite", row = look$infinite[1L], column = variables[look$infinite[2L]])
+  }
+  name_columns <- function(which, one, many, class) {
+    if (!any(which)) return()
+    names <- paste(dQuote(variables[which], FALSE), collapse = ", ")
+    em_abort(if (sum(which) == 1L) sprintf(one, names) else sprintf(many, names), class, columns = variables[which])
+  }
+  name_columns(look$n_missing == nrow(x), "Column %s has no observed value. Leave it out.",
+               "Columns %s have no observed value. Leave them out.", "all_missing")
+  name_columns(look$lowest == look$highest, "Column %s is constant: its variance is zero. Leave it out.",
+               "Columns %s are constant: their variances are zero. Leave them out.", "constant_column")
+  look$collinear <- collinear_columns(look$correlation, variables)
+  look
+}
+
+# NULL, or a sentence that names the columns that are linear combinations of others.
+collinear_columns <- function(correlation, variables) {
+  if (is.null(correlation) || !all(is.finite(correlation))) return(NULL)
+  d <- ncol(correlation)
+  if (d < 2L) return(NULL)
+  # A column of which less than 1e-12 of the variance is its own.
+  root <- suppressWarnings(chol(correlation, pivot = TRUE, tol = 1e-12))
+  rank <- attr(root, "rank")
+  if (rank == d) return(NULL)
+  pivot <- attr(root, "pivot")
+  kept <- seq_len(rank)
+  coefficients <- backsolve(root[kept, kept, drop = FALSE], root[kept, -kept, drop = FALSE])
+  involved <- apply(abs(coefficients) > 1e-6, 1L, any)
+  sprintf("%s %s linear in %s",
+          paste(dQuote(variables[pivot[-kept]], FALSE), collapse = ", "), if (d - rank == 1L) "is" else "are",
+          paste(dQuote(variables[pivot[kept][involved]], FALSE), collapse = ", "))
+}
+
+# The variables of a fit taken from new data, as a matrix in the order of the fit; rows as they come.
+model_matrix_newdata <- function(fit, newdata) {
+  variables <- fit$variables
+  if (!is.null(fit$terms)) {
+    if (!is.data.frame(newdata)) newdata <- as.data.frame(newdata)
+    frame <- tryCatch(
+      stats::model.frame(stats::delete.response(fit$terms), newdata, na.action = stats::na.pass),
+      error = function(e) {
+        em_abort(sprintf("`newdata` does not fit the formula of the model: %s.", conditionMessage(e)), "newdata")
+      }
+    )
+    columns <- lapply(names(frame), function(name) {
+      column <- frame[[name]]
+      if (inherits(column, "AsIs")) class(column) <- setdiff(class(column), "AsIs")
+      column
+    })
+    names(columns) <- names(frame)
+    x <- columns_matrix(columns, nrow(frame), chosen_row_names(frame))
+  } else {
+    if (is.atomic(newdata) && is.null(dim(newdata)) && !is.null(newdata)) {
+      # A plain vector: values of the one variable, or one row of several.
+      newdata <- if (length(variables) == 1L) {
+        matrix(newdata, ncol = 1L, dimnames = list(names(newdata), variables))
+      } else if (length(newdata) == length(variables)) {
+        matrix(newdata, nrow = 1L, dimnames = list(NULL, names(newdata)))
+      } else {
+        em_abort(sprintf("`newdata` must have the %d variables %s.", length(variables),
+                         paste(dQuote(variables, FALSE), collapse = ", ")), "newdata")
+      }
+    }
+    given <- colnames(newdata)
+    if (is.null(given)) {
+      if (NCOL(newdata) != length(variables)) {
+        em_abort(sprintf("`newdata` has %d columns without names; the model has the %d variables %s.", NCOL(newdata),
+                         length(variables), paste(dQuote(variables, FALSE), collapse = ", ")), "newdata")
+      }
+      x <- input_from_data(newdata)$x
+    } else {
+      absent <- setdiff(variables, given)
+      if (length(absent) > 0L) {
+        em_abort(sprintf("`newdata` lacks the variable%s %s.", if (length(absent) > 1L) "s" else "",
+                         paste(dQuote(absent, FALSE), collapse = ", ")), "newdata", variables = absent)
+      }
+      row_names <- if (is.data.frame(newdata)) chosen_row_names(newdata) else rownames(newdata)
+      columns <- lapply(variables, function(v) if (is.data.frame(newdata)) newdata[[v]] else newdata[, v])
+      names(columns) <- variables
+      x <- columns_matrix(columns, nrow(newdata), row_names)
+    }
+  }
+  colnames(x) <- variables
+  bad <- which(is.infinite(x), arr.ind = TRUE)
+  if (nrow(bad) > 0L) {
+    em_abort(sprintf("`newdata` must be finite or NA; row %d of column %s is %s.", bad[1L, 1L],
+                     dQuote(variables[bad[1L, 2L]], FALSE), format(x[bad[1L, 1L], bad[1L, 2L]])), "infinite")
+  }
+  x
+}

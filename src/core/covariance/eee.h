@@ -1,0 +1,15 @@
+// EEE: Sigma_k = Sigma. The M-step is Sigma = W / n.
+#pragma once
+#include "covariance.h"
+
+namespace emkit {
+
+class Eee final : public CovarianceStructure {
+ public:
+  bool m_step(const Scatter& s, SymmetricSet& out) override {
+    out.values = s.scatter.values / s.n(0);
+    return true;
+  }
+};
+
+}  // namespace emkit

@@ -1,0 +1,234 @@
+// The data of a fit: rows in the user's array, seen centred and scaled, grouped by missingness pattern, cut into chunks.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "../kernels/kernels.h"
+
+namespace emkit {
+
+// Rows that observe the same columns. They are positions begin .. end - 1 of the order in which rows are visited.
+struct Pattern {
+  std::vector<size_t> observed;
+  std::vector<size_t> missing;
+  size_t begin = 0;
+  size_t end = 0;
+  bool complete() const { return missing.empty(); }
+};
+
+// A part of a chunk that lies in one pattern.
+struct Segment {
+  size_t pattern;
+  size_t begin;  // positions
+  size_t end;
+};
+
+constexpr int kUnknownLabel = -1;
+constexpr int kNoiseLabel = -2;  // the noise component, which is the last whatever the number of components
+
+// The user's data, never copied: n x d, column-major, NaN where missing. `weights` (n) and `labels` (n; the known
+// component of a row, counted from 0, or one of the constants above) may be null.
+struct RawData {
+  const double* x = nullptr;
+  size_t n = 0;
+  size_t d = 0;
+  const double* weights = nullptr;
+  const int* labels = nullptr;
+};
+
+// Weighted moments of the observed cells, column by column.
+struct ColumnMoments {
+  std::vector<double> mean, sd;
+  std::vector<double> total_weight;
+};
+
+inline ColumnMoments column_moments(const RawData& raw) {
+  ColumnMoments m;
+  for (size_t j = 0; j < raw.d; ++j) {
+    const double* x = raw.x + j * raw.n;
+    // Two passes, the first about the first observed value: offsets of 1e12 leave the variance intact.
+    double origin = 0.0;
+    for (size_t i = 0; i < raw.n; ++i)
+      if (!std::isnan(x[i])) {
+        origin = x[i];
+        break;
+      }
+    double total = 0.0, sum = 0.0, square = 0.0;
+    for (size_t i = 0; i < raw.n; ++i)
+      if (!std::isnan(x[i])) {
+        const double w = raw.weights ? raw.weights[i] : 1.0;
+        total += w;
+        sum += w * (x[i] - origin);
+      }
+    const double mean = sum / total;
+    for (size_t i = 0; i < raw.n; ++i)
+      if (!std::isnan(x[i])) {
+        const double w = raw.weights ? raw.weights[i] : 1.0, r = (x[i] - origin) - mean;
+        square += w * r * r;
+      }
+    m.mean.push_back(origin + mean);
+    m.sd.push_back(std::sqrt(square / total));
+    m.total_weight.push_back(total);
+  }
+  return m;
+}
+
+class Observations {
+ public:
+  static constexpr size_t kBlockRows = 128;  // rows of a tile: small enough for the first-level cache
+  static constexpr size_t kMaxChunks = 64;
+  static constexpr size_t kMinChunkRows = 1024;
+
+  // Row i is seen as (x_i - center) / scale. `rows` (may be empty: all) restricts to some rows.
+  Observations(const RawData& raw, std::vector<double> center, std::vector<double> scale,
+               std::vector<size_t> rows = {})
+      : raw_(raw), center_(std::move(center)), scale_(std::move(scale)) {
+    group_rows(rows);
+    cut_chunks();
+  }
+
+  size_t n() const { return n_visited_; }
+  size_t d() const { return raw_.d; }
+  const std::vector<Pattern>& patterns() const { return patterns_; }
+  bool has_missing() const { return patterns_.size() > 1 || (patterns_.size() == 1 && !patterns_[0].complete()); }
+  bool has_labels() const { return raw_.labels != nullptr; }
+  const std::vector<double>& center() const { return center_; }
+  const std::vector<double>& scale() const { return scale_; }
+  const RawData& raw() const { return raw_; }
+
+  size_t n_chunks() const { return chunks_.size(); }
+  size_t chunk_rows() const { return chunk_rows_; }
+  size_t chunk_begin(size_t chunk) const { return chunks_[chunk]; }
+  size_t chunk_end(size_t chunk) const { return chunk + 1 < chunks_.size() ? chunks_[chunk + 1] : n_visited_; }
+
+  // The row of the user's data at a position.
+  size_t row(size_t position) const { return order_.empty() ? position : order_[position]; }
+
+  // Calls visit(segment) for every pattern met between two positions.
+  template <class Visit>
+  void segments(size_t begin, size_t end, const Visit& visit) const {
+    size_t p = 0;
+    if (patterns_.size() > 1) {
+      const auto after = std::upper_bound(patterns_.begin(), patterns_.end(), begin,
+                                          [](size_t position, const Pattern& q) { return position < q.end; });
+      p = static_cast<size_t>(after - patterns_.begin());
+    }
+    for (; begin < end; ++p) {
+      const size_t stop = std::min(end, patterns_[p].end);
+      if (stop > begin) visit(Segment{p, begin, stop});
+      begin = stop;
+    }
+  }
+
+  // Fills a tile (stride kBlockRows) with the observed columns of positions begin .. end - 1 and their weights; pads it
+  // with rows at the centre of weight 0. Returns the padded number of rows.
+  size_t load_tile(const Pattern& pattern, size_t begin, size_t end, double* tile, double* weight) const {
+    const size_t n = end - begin, padded = (n + kRowPad - 1) / kRowPad * kRowPad;
+    for (size_t o = 0; o < pattern.observed.size(); ++o) {
+      const size_t j = pattern.observed[o];
+      const double* x = raw_.x + j * raw_.n;
+      double* out = tile + o * kBlockRows;
+      const double center = center_[j], inverse = 1.0 / scale_[j];
+      if (order_.empty()) {
+        const double* source = x + begin;
+        for (size_t i = 0; i < n; ++i) out[i] = (source[i] - center) * inverse;
+      } else {
+        for (size_t i = 0; i < n; ++i) out[i] = (x[order_[begin + i]] - center) * inverse;
+      }
+      for (size_t i = n; i < padded; ++i) out[i] = 0.0;
+    }
+    for (size_t i = 0; i < n; ++i) weight[i] = raw_.weights ? raw_.weights[row(begin + i)] : 1.0;
+    for (size_t i = n; i < padded; ++i) weight[i] = 0.0;
+    return padded;
+  }
+
+  // The log-likelihood of the user's data is that of the scaled data minus this.
+  double log_jacobian() const {
+    double s = 0.0;
+    for (const Pattern& p : patterns_) {
+      double log_scale = 0.0, total = 0.0;
+      for (size_t j : p.observed) log_scale += std::log(scale_[j]);
+      if (!raw_.weights) {
+        total = static_cast<double>(p.end - p.begin);
+      } else {
+        for (size_t i = p.begin; i < p.end; ++i) total += raw_.weights[row(i)];
+      }
+      s += total * log_scale;
+    }
+    return s;
+  }
+
+ private:
+  // Rows with no missing value keep their order. A row that observes nothing and has no label carries no information on
+  // the parameters and is not visited: including it would change nothing but the speed of convergence.
+  void group_rows(const std::vector<size_t>& rows) {
+    const size_t n = rows.empty() ? raw_.n : rows.size();
+    auto source = [&](size_t i) { return rows.empty() ? i : rows[i]; };
+    std::vector<unsigned char> incomplete(n, 0);
+    bool any = false;
+    for (size_t j = 0; j < raw_.d; ++j) {
+      const double* x = raw_.x + j * raw_.n;
+      for (size_t i = 0; i < n; ++i)
+        if (std::isnan(x[source(i)])) incomplete[i] = 1, any = true;
+    }
+    if (!any) {
+      Pattern p;
+      for (size_t j = 0; j < raw_.d; ++j) p.observed.push_back(j);
+      p.end = n;
+      patterns_.push_back(p);
+      order_ = rows;
+      n_visited_ = n;
+      return;
+    }
+    std::unordered_map<std::string, size_t> index;
+    std::vector<std::vector<size_t>> members;
+    std::string key(raw_.d, '1');
+    for (size_t i = 0; i < n; ++i) {
+      const size_t r = source(i);
+      size_t n_observed = 0;
+      for (size_t j = 0; j < raw_.d; ++j) {
+        const bool seen = !incomplete[i] || !std::isnan(raw_.x[j * raw_.n + r]);
+        key[j] = seen ? '1' : '0';
+        n_observed += seen ? 1 : 0;
+      }
+      if (n_observed == 0 && !(raw_.labels && raw_.labels[r] != kUnknownLabel)) continue;
+      const auto found = index.emplace(key, members.size());
+      if (found.second) {
+        members.emplace_back();
+        Pattern p;
+        for (size_t j = 0; j < raw_.d; ++j) (key[j] == '1' ? p.observed : p.missing).push_back(j);
+        patterns_.push_back(p);
+      }
+      members[found.first->second].push_back(r);
+    }
+    for (size_t p = 0; p < patterns_.size(); ++p) {
+      patterns_[p].begin = order_.size();
+      order_.insert(order_.end(), members[p].begin(), members[p].end());
+      patterns_[p].end = order_.size();
+    }
+    n_visited_ = order_.size();
+  }
+
+  // By the number of rows alone, so that sums have the same order for any number of threads.
+  void cut_chunks() {
+    const size_t share = (n_visited_ + kMaxChunks - 1) / kMaxChunks;
+    chunk_rows_ = std::max(kMinChunkRows, (share + kBlockRows - 1) / kBlockRows * kBlockRows);
+    for (size_t begin = 0; begin < n_visited_; begin += chunk_rows_) chunks_.push_back(begin);
+  }
+
+  RawData raw_;
+  std::vector<double> center_, scale_;
+  std::vector<size_t> order_;  // position -> row; empty: the identity
+  std::vector<Pattern> patterns_;
+  std::vector<size_t> chunks_;  // first position of each
+  size_t chunk_rows_ = 0;
+  size_t n_visited_ = 0;
+};
+
+}  // namespace emkit

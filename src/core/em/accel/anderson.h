@@ -1,0 +1,99 @@
+// Anderson acceleration with damping and a monotone guard (Henderson & Varadhan 2019, Journal of Computational and
+// Graphical Statistics 28:834-846).
+#pragma once
+#include <Eigen/Dense>
+#include <algorithm>
+#include <deque>
+
+#include "../accelerator.h"
+
+namespace emkit {
+
+// With G the EM map, g_i = G(v_i) and f_i = g_i - v_i, the proposal is g_t - sum_j c_j (g_{j+1} - g_j), where c makes
+// f_t - sum_j c_j (f_{j+1} - f_j) least in norm: the secant equations of the last few steps solved at once.
+class Anderson final : public Accelerator {
+ public:
+  Step advance(EmModel& model, const StepContext& context) override {
+    extrapolated_ = false;
+    if (!model.m_step()) return Step::kFailed;
+    Eigen::VectorXd image(static_cast<Eigen::Index>(model.n_packed()));
+    if (!model.pack(image.data())) {
+      forget();
+      return Step::kPlain;
+    }
+    const bool known = point_.size() == image.size();  // else this is the first step after a start or a restart
+    if (known) {
+      Eigen::VectorXd residual = image - point_;
+      if (image_.size() == image.size()) {
+        image_steps_.push_back(image - image_);
+        residual_steps_.push_back(residual - residual_);
+        if (image_steps_.size() > kMemory) {
+          image_steps_.pop_front();
+          residual_steps_.pop_front();
+        }
+      }
+      image_ = image;
+      residual_ = residual;
+    }
+    point_ = image;
+    // The first steps from a start are large and curved: extrapolating them gains little and may leave the basin.
+    if (context.plain || context.iteration < kWarmUp || context.gain > kLargestGain || image_steps_.empty())
+      return Step::kPlain;
+    Eigen::VectorXd proposal = image - correction();
+    if (!proposal.allFinite() || !model.unpack(proposal.data())) {
+      forget();
+      point_ = image;
+      return Step::kPlain;
+    }
+    point_ = proposal;
+    extrapolated_ = true;
+    return Step::kAccelerated;
+  }
+
+  bool retreat(EmModel& model) override {
+    if (!extrapolated_) return false;
+    extrapolated_ = false;
+    Eigen::VectorXd image = image_;
+    forget();
+    if (!model.unpack(image.data())) return false;
+    point_ = image;
+    return true;
+  }
+
+ private:
+  // The ridge keeps c bounded when the stored steps are nearly dependent.
+  Eigen::VectorXd correction() const {
+    const Eigen::Index n = residual_.size(), m = static_cast<Eigen::Index>(image_steps_.size());
+    Eigen::MatrixXd f(n, m), g(n, m);
+    for (Eigen::Index j = 0; j < m; ++j) {
+      f.col(j) = residual_steps_[static_cast<size_t>(j)];
+      g.col(j) = image_steps_[static_cast<size_t>(j)];
+    }
+    Eigen::VectorXd norms = f.colwise().norm().cwiseMax(1e-300);
+    f.array().rowwise() /= norms.transpose().array();
+    Eigen::MatrixXd gram = f.transpose() * f;
+    gram.diagonal().array() += kRidge;
+    Eigen::VectorXd c = gram.ldlt().solve(f.transpose() * residual_);
+    return g * (c.array() / norms.array()).matrix();
+  }
+
+  void forget() {
+    point_.resize(0);
+    image_.resize(0);
+    image_steps_.clear();
+    residual_steps_.clear();
+  }
+
+  static constexpr size_t kMemory = 8;
+  static constexpr int kWarmUp = 5;
+  static constexpr double kLargestGain = 1e-3;
+  static constexpr double kRidge = 1e-10;
+
+  Eigen::VectorXd point_;     // v: the packed point whose image the next m_step() gives
+  Eigen::VectorXd image_;     // g of the last step
+  Eigen::VectorXd residual_;  // f of the last step
+  std::deque<Eigen::VectorXd> image_steps_, residual_steps_;
+  bool extrapolated_ = false;
+};
+
+}  // namespace emkit

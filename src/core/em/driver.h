@@ -1,0 +1,79 @@
+// THE EM loop: the only one in the package. Every model is fitted by run_em().
+#pragma once
+#include "accelerator.h"
+#include "control.h"
+#include "convergence.h"
+#include "model.h"
+#include "result.h"
+
+namespace emkit {
+
+// Watches a run from the thread that runs it.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // Called at every accepted point; true asks the loop to stop.
+  virtual bool step(int iteration, const Objective& objective) = 0;
+  // True once somebody (the user, by an interrupt) wants the run to end.
+  virtual bool stopped() const = 0;
+};
+
+// The loop begins and ends on an E-step, so that parameters, statistics and objective belong to the same point.
+inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl& control, Observer& observer) {
+  // Rounding in the objective, relative to its size: a fall within it is not a fall.
+  constexpr double kSlack = 1e-11;
+  constexpr int kConfirmationSteps = 3;  // the plain steps in a row that the stopping rule needs
+
+  EmResult result;
+  ConvergenceMonitor monitor(control);
+  Accelerator::Step step = Accelerator::Step::kPlain;
+  int confirming = 0;
+  double gain = std::numeric_limits<double>::infinity();
+
+  auto finish = [&](Status status) {
+    result.status = status;
+    if (status == Status::kDegenerate) result.degeneracy = model.degeneracy();
+    result.last_gain = monitor.last_gain();
+    result.rate = monitor.rate();
+    result.remaining_gain = monitor.remaining_gain();
+    return result;
+  };
+
+  for (bool first = true;; first = false) {
+    const Objective now = model.e_step();
+    if (observer.stopped()) return finish(Status::kInterrupted);
+    if (!first) ++result.evaluations;
+
+    const double last = result.objective.value();
+    const bool fell = !first && now.value() < last - kSlack * (1.0 + std::abs(last));
+    if (!now.finite() || fell) {
+      if (!first && accelerator.retreat(model)) {
+        step = Accelerator::Step::kPlain;
+        confirming = 0;
+        continue;
+      }
+      if (now.finite()) result.objective = now;
+      return finish(now.finite() ? Status::kNonMonotone : Status::kDegenerate);
+    }
+
+    if (!first) ++result.iterations;
+    const bool accelerated = step == Accelerator::Step::kAccelerated;
+    result.objective = now;
+    result.trace.push_back({now, accelerated});
+    if (observer.step(result.iterations, now)) return finish(Status::kInterrupted);
+    if (!first) {
+      if (monitor.converged(last, now.value(), accelerated)) return finish(Status::kConverged);
+      gain = monitor.last_gain() / (1.0 + std::abs(now.value()));
+      if (confirming > 0)
+        --confirming;
+      else if (monitor.nearly())
+        confirming = kConfirmationSteps;
+    }
+    if (result.iterations >= control.max_iter) return finish(Status::kMaxIter);
+
+    step = accelerator.advance(model, {result.iterations, gain, confirming > 0});
+    if (step == Accelerator::Step::kFailed) return finish(Status::kDegenerate);
+  }
+}
+
+}  // namespace emkit

@@ -1,0 +1,58 @@
+// Packed Cholesky factors: the rows of a lower triangle one after another, entry (j, l) at j (j + 1) / 2 + l.
+#pragma once
+#include <Eigen/Dense>
+#include <cmath>
+#include <cstddef>
+
+namespace emkit {
+
+using std::size_t;
+
+constexpr double kLog2Pi = 1.8378770664093454835606594728112;
+
+inline size_t packed_size(size_t d) { return d * (d + 1) / 2; }
+inline size_t packed_index(size_t j, size_t l) { return j * (j + 1) / 2 + l; }
+
+// Cholesky factor of the symmetric d x d matrix `a` (lower triangle read). Each pivot must exceed floor[j] (or 0 without
+// one); false when one does not, and `factor` is then unusable.
+inline bool cholesky_packed(const Eigen::Ref<const Eigen::MatrixXd>& a, const double* floor, double* factor) {
+  const size_t d = static_cast<size_t>(a.rows());
+  for (size_t j = 0; j < d; ++j) {
+    double* row = factor + packed_index(j, 0);
+    for (size_t l = 0; l <= j; ++l) {
+      const double* other = factor + packed_index(l, 0);
+      double s = a(static_cast<Eigen::Index>(j), static_cast<Eigen::Index>(l));
+      for (size_t m = 0; m < l; ++m) s -= row[m] * other[m];
+      if (l < j) {
+        row[l] = s / other[l];
+      } else {
+        if (!(s > (floor ? floor[j] : 0.0)) || !std::isfinite(s)) return false;
+        row[j] = std::sqrt(s);
+      }
+    }
+  }
+  return true;
+}
+
+// log |A| = 2 sum log L_jj.
+inline double log_determinant(const double* factor, size_t d) {
+  double s = 0.0;
+  for (size_t j = 0; j < d; ++j) s += std::log(factor[packed_index(j, j)]);
+  return 2.0 * s;
+}
+
+// The kernels multiply by the reciprocal of the diagonal.
+inline void invert_diagonal(double* factor, size_t d) {
+  for (size_t j = 0; j < d; ++j) factor[packed_index(j, j)] = 1.0 / factor[packed_index(j, j)];
+}
+
+inline Eigen::MatrixXd unpack_lower(const double* factor, size_t d) {
+  const Eigen::Index n = static_cast<Eigen::Index>(d);
+  Eigen::MatrixXd lower = Eigen::MatrixXd::Zero(n, n);
+  for (Eigen::Index j = 0; j < n; ++j)
+    for (Eigen::Index l = 0; l <= j; ++l)
+      lower(j, l) = factor[packed_index(static_cast<size_t>(j), static_cast<size_t>(l))];
+  return lower;
+}
+
+}  // namespace emkit

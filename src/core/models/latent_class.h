@@ -1,0 +1,275 @@
+// Independent x Emission: finite mixtures.
+#pragma once
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "../data/observations.h"
+#include "../em/model.h"
+#include "../emission/emission.h"
+#include "../latent/independent.h"
+#include "../math/aligned.h"
+#include "../parallel/reduce.h"
+
+namespace emkit {
+
+// How a model may use the machine.
+struct Execution {
+  int threads = 1;
+  Interrupt* interrupt = nullptr;  // asked between slices of work, from the thread that started it; may be null
+};
+
+// Scratch space of one thread for sweeps over tiles.
+struct SweepSpace {
+  std::unique_ptr<Emission::Workspace> emission;
+  AlignedBuffer tile, weight, joint, marginal;
+
+  void fit(size_t d, size_t n_components) {
+    const size_t rows = Observations::kBlockRows;
+    if (tile.size() < d * rows) tile.resize(d * rows);
+    if (weight.size() < rows) weight.resize(rows);
+    if (joint.size() < n_components * rows) joint.resize(n_components * rows);
+    if (marginal.size() < rows) marginal.resize(rows);
+  }
+};
+
+template <class EmissionType>
+class LatentClass final : public EmModel {
+ public:
+  LatentClass(const Observations& data, Independent latent, EmissionType emission, Execution execution)
+      : data_(data), latent_(std::move(latent)), emission_(std::move(emission)), execution_(execution) {}
+
+  EmissionType& emission() { return emission_; }
+  const EmissionType& emission() const { return emission_; }
+  Independent& latent() { return latent_; }
+  const Independent& latent() const { return latent_; }
+
+  // ---- EmModel ----
+
+  Objective e_step() override {
+    emission_.prepare(false);
+    return sweep_all([this](const Segment& segment, SweepSpace& space, double* statistics) {
+      statistics[0] += expect(segment, space, statistics);
+    });
+  }
+
+  bool m_step() override {
+    if (!emission_.m_step(statistics_.data() + 1 + n_components())) return false;
+    counts_ = Eigen::Map<const Eigen::VectorXd>(statistics_.data() + 1, static_cast<Eigen::Index>(n_components()));
+    latent_.m_step(counts_);
+    return true;
+  }
+
+  // log of the components' shares of the posterior, then the emission's coordinates.
+  size_t n_packed() const override { return n_components() + emission_.n_packed(); }
+
+  bool pack(double* point) const override {
+    const double total = counts_.sum();
+    for (Eigen::Index k = 0; k < counts_.size(); ++k) {
+      if (!(counts_(k) > 0.0)) return false;
+      point[k] = std::log(counts_(k) / total);
+    }
+    return emission_.pack(point + n_components());
+  }
+
+  bool unpack(const double* point) override {
+    Eigen::VectorXd shares = Eigen::Map<const Eigen::VectorXd>(point, static_cast<Eigen::Index>(n_components()));
+    shares = (shares.array() - shares.maxCoeff()).exp().matrix();
+    const Eigen::VectorXd counts = shares * (counts_.sum() / shares.sum());
+    if (!counts.allFinite() || !emission_.unpack(point + n_components(), counts)) return false;
+    latent_.m_step(counts);
+    return true;
+  }
+
+  Degeneracy degeneracy() const override {
+    const Degeneracy d = emission_.degeneracy();
+    return d ? d : Degeneracy{Degeneracy::Kind::kNotFinite, 0};
+  }
+
+  // ---- starts ----
+
+  // The statistics that given posteriors would have, and the M-step from them. posterior(row, k) need not sum to 1 over
+  // k (rows without a say have 0). False when the M-step does not exist.
+  template <class Posterior>
+  bool start_from_posterior(const Posterior& posterior) {
+    emission_.set_overall();
+    sweep_all([&](const Segment& segment, SweepSpace& space, double* statistics) {
+      blocks(segment, space, statistics, [&](size_t begin, size_t end, const Tile& tile) {
+        for (size_t k = 0; k < n_components(); ++k) {
+          double* z = space.joint.data() + k * tile.stride;
+          for (size_t i = begin; i < end; ++i)
+            z[i - begin] = space.weight[i - begin] * posterior(data_.row(i), k);
+          std::fill(z + (end - begin), z + tile.rows, 0.0);
+        }
+      });
+    });
+    return m_step();
+  }
+
+  // ---- what a user gets of every row ----
+
+  // Calls write(row, i, z, stride, log_marginal) for every row: its posteriors z[k * stride + i] and log density.
+  template <class Write>
+  void for_each_row(const Write& write) {
+    emission_.prepare(true);
+    const std::vector<double> offset = latent_.log_proportions();
+    parallel_tasks(data_.n_chunks(), execution_.threads, [&](size_t chunk) {
+      Lease space(*this);
+      data_.segments(data_.chunk_begin(chunk), data_.chunk_end(chunk), [&](const Segment& segment) {
+        const Pattern& pattern = data_.patterns()[segment.pattern];
+        emission_.begin_segment(pattern, *space->emission);
+        for (size_t begin = segment.begin; begin < segment.end; begin += Observations::kBlockRows) {
+          const size_t end = std::min(begin + Observations::kBlockRows, segment.end);
+          const Tile tile = load(pattern, begin, end, *space);
+          std::fill(space->weight.data(), space->weight.data() + tile.rows, 1.0);
+          joint_density(offset.data(), begin, end, tile, *space);
+          kernels().posterior(space->joint.data(), tile.stride, tile.rows, n_components(), space->weight.data(),
+                              space->marginal.data());
+          write(pattern, begin, end, tile, *space);
+        }
+      });
+    });
+  }
+
+  // The flat statistics of the last e_step(), behind the log-likelihood and the counts.
+  const double* emission_statistics() const { return statistics_.data() + 1 + n_components(); }
+  Eigen::VectorXd counts() const {
+    return Eigen::Map<const Eigen::VectorXd>(statistics_.data() + 1, static_cast<Eigen::Index>(n_components()));
+  }
+
+  size_t n_components() const { return emission_.n_components(); }
+
+ private:
+  // Statistics: the log-likelihood, the posterior size of each component, the emission's.
+  size_t n_statistics() const { return 1 + n_components() + emission_.n_statistics(); }
+
+  // A thread's scratch space, taken from the free ones and given back.
+  class Lease {
+   public:
+    explicit Lease(LatentClass& model) : model_(model) {
+      std::lock_guard<std::mutex> lock(model_.mutex_);
+      if (model_.free_.empty()) {
+        space_.reset(new SweepSpace());
+        space_->emission = model_.emission_.make_workspace();
+      } else {
+        space_ = std::move(model_.free_.back());
+        model_.free_.pop_back();
+      }
+      space_->fit(model_.data_.d(), model_.n_components());
+    }
+    ~Lease() {
+      std::lock_guard<std::mutex> lock(model_.mutex_);
+      model_.free_.push_back(std::move(space_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    SweepSpace& operator*() { return *space_; }
+    SweepSpace* operator->() { return space_.get(); }
+
+   private:
+    LatentClass& model_;
+    std::unique_ptr<SweepSpace> space_;
+  };
+
+  // Runs visit(segment, space, statistics) over all the data and folds the chunks' statistics in their order, in slices
+  // short enough to notice an interrupt between them. Slices are cut by the size of the problem, not by the clock, so
+  // that the order of the sums is always the same.
+  template <class Visit>
+  Objective sweep_all(const Visit& visit) {
+    const size_t size = n_statistics(), n_chunks = data_.n_chunks();
+    log_proportions_ = latent_.log_proportions();
+    partial_.assign(size * n_chunks, 0.0);
+    const size_t slice = slice_rows();
+    for (size_t offset = 0; offset < data_.chunk_rows() && n_chunks > 0; offset += slice) {
+      if (execution_.interrupt && execution_.interrupt->pending()) {
+        return Objective{std::numeric_limits<double>::quiet_NaN(), 0.0};
+      }
+      parallel_tasks(n_chunks, execution_.threads, [&](size_t chunk) {
+        const size_t begin = data_.chunk_begin(chunk) + offset;
+        const size_t end = std::min(begin + slice, data_.chunk_end(chunk));
+        if (begin >= end) return;
+        Lease space(*this);
+        double* statistics = partial_.data() + chunk * size;
+        data_.segments(begin, end, [&](const Segment& segment) { visit(segment, *space, statistics); });
+      });
+    }
+    statistics_.assign(size, 0.0);
+    for (size_t chunk = 0; chunk < n_chunks; ++chunk)
+      for (size_t i = 0; i < size; ++i) statistics_[i] += partial_[chunk * size + i];
+    return Objective{statistics_[0] + emission_.loglik_offset(), emission_.log_prior()};
+  }
+
+  size_t slice_rows() const {
+    const double d = static_cast<double>(data_.d());
+    const double work = static_cast<double>(data_.n_chunks() * n_components()) * (d * d + 4.0 * d + 30.0);
+    const double blocks_in_slice = kSliceWork / (work * static_cast<double>(Observations::kBlockRows));
+    const size_t blocks = blocks_in_slice < 1.0 ? 1 : blocks_in_slice > 1e9 ? 1000000000 : static_cast<size_t>(blocks_in_slice);
+    return blocks * Observations::kBlockRows;
+  }
+
+  Tile load(const Pattern& pattern, size_t begin, size_t end, SweepSpace& space) const {
+    const size_t rows = data_.load_tile(pattern, begin, end, space.tile.data(), space.weight.data());
+    return Tile{space.tile.data(), Observations::kBlockRows, rows};
+  }
+
+  // Log joint densities of a tile; a row of known component has no other.
+  void joint_density(const double* offset, size_t begin, size_t end, const Tile& tile, SweepSpace& space) const {
+    emission_.log_density(tile, offset, *space.emission, space.joint.data());
+    if (!data_.has_labels()) return;
+    for (size_t i = begin; i < end; ++i) {
+      const int label = data_.raw().labels[data_.row(i)];
+      if (label == kUnknownLabel) continue;
+      const size_t known = label == kNoiseLabel ? n_components() - 1 : static_cast<size_t>(label);
+      for (size_t k = 0; k < n_components(); ++k)
+        if (k != known)
+          space.joint[k * tile.stride + (i - begin)] = -std::numeric_limits<double>::infinity();
+    }
+  }
+
+  // Runs fill(begin, end, tile), which leaves weighted posteriors in space.joint, over a segment and adds their statistics.
+  template <class Fill>
+  void blocks(const Segment& segment, SweepSpace& space, double* statistics, const Fill& fill) {
+    const Pattern& pattern = data_.patterns()[segment.pattern];
+    emission_.begin_segment(pattern, *space.emission);
+    for (size_t begin = segment.begin; begin < segment.end; begin += Observations::kBlockRows) {
+      const size_t end = std::min(begin + Observations::kBlockRows, segment.end);
+      const Tile tile = load(pattern, begin, end, space);
+      fill(begin, end, tile);
+      emission_.accumulate(tile, space.joint.data(), *space.emission);
+      for (size_t k = 0; k < n_components(); ++k) {
+        const double* z = space.joint.data() + k * tile.stride;
+        double lanes[4] = {0.0, 0.0, 0.0, 0.0};
+        for (size_t i = 0; i < tile.rows; i += 4)
+          for (size_t l = 0; l < 4; ++l) lanes[l] += z[i + l];
+        statistics[1 + k] += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+      }
+    }
+    emission_.end_segment(pattern, *space.emission, statistics + 1 + n_components());
+  }
+
+  double expect(const Segment& segment, SweepSpace& space, double* statistics) {
+    double loglik = 0.0;
+    blocks(segment, space, statistics, [&](size_t begin, size_t end, const Tile& tile) {
+      joint_density(log_proportions_.data(), begin, end, tile, space);
+      loglik += kernels().posterior(space.joint.data(), tile.stride, tile.rows, n_components(), space.weight.data(),
+                                    space.marginal.data());
+    });
+    return loglik;
+  }
+
+  // Multiplications in a slice: some tens of milliseconds.
+  static constexpr double kSliceWork = 5e8;
+
+  const Observations& data_;
+  Independent latent_;
+  EmissionType emission_;
+  Execution execution_;
+  std::vector<double> log_proportions_;
+  std::vector<double> statistics_, partial_;
+  Eigen::VectorXd counts_;  // that the last M-step used
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<SweepSpace>> free_;
+};
+
+}  // namespace emkit

@@ -1,0 +1,4 @@
+library(testthat)
+library(emkit)
+
+test_check("emkit")
