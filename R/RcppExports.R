@@ -5,8 +5,12 @@ data_summary_ <- function(x, weights, limit, threads) {
     .Call(`_emkit_data_summary_`, x, weights, limit, threads)
 }
 
-gmm_fit_ <- function(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads) {
-    .Call(`_emkit_gmm_fit_`, x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads)
+gmm_fit_ <- function(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show) {
+    .Call(`_emkit_gmm_fit_`, x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show)
+}
+
+gmm_bootstrap_ <- function(x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show) {
+    .Call(`_emkit_gmm_bootstrap_`, x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show)
 }
 
 gmm_evaluate_ <- function(x, parameters, weights, known, what, threads) {

@@ -16,19 +16,20 @@
 #' An accelerator proposes points beyond the plain EM step. If the objective falls there, the loop goes back
 #' to the plain step, so that EM's guarantee holds: the objective never falls.
 #'
-#' @param tol Number >= 0, default 1e-10: see Convergence. `tol = 0` runs exactly `max_iter` iterations.
+#' @param tol Number between 0 and 1, default 1e-10: see Convergence. `tol = 0` runs exactly `max_iter` iterations.
 #' @param max_iter Whole number >= 0, default 10000: the most iterations (accepted steps) of a run. A fit that
 #'   ends there has `status` "max_iter" and a warning of class `em_warning_not_converged`. 0 evaluates the
 #'   start.
 #' @param acceleration "auto" (default), "none", "squarem" (squared extrapolation, Varadhan and Roland 2008)
 #'   or "anderson" (damped Anderson acceleration, Henderson and Varadhan 2019). "auto" is "anderson", which
 #'   needed the fewest iterations on the package's slow cases; it starts after a few plain steps.
-#' @param n_starts Whole number >= 1, default 10: starts tried where the model does not get one from the
-#'   user. Likelihoods of latent variable models have many local maxima; one start is not enough.
+#' @param n_starts Whole number >= 1, or NULL (default): starts tried where the model does not get one from the
+#'   user. NULL: 30 for one model on small data, where they take no time, else 10. Likelihoods of latent variable
+#'   models have many local maxima; one start is not enough.
 #' @param n_short Whole number >= 1, default 15: the plain EM steps after which starts are compared.
 #' @param n_polish Whole number >= 1, or NULL (default): how many of the best starts are run to convergence.
-#'   NULL: all of them for small problems, 2 in a search over many models or on much data; the model that
-#'   a search chooses is then refitted from all its starts.
+#'   NULL: 10 for one model on small data, 1 to 3 in a search over many models or on much data; the best
+#'   models of a search are then fitted again as single models are.
 #' @param threads Whole number >= 1, or NULL (default): `getOption("emkit.threads")` if set, else RcppParallel's
 #'   own default (all processors, or its environment variable RCPP_PARALLEL_NUM_THREADS). Results are the
 #'   same, to the last bit, for any number of threads. At most 2 are used under `R CMD check`, 1 in a forked
@@ -53,18 +54,19 @@
 #' em_control(tol = 1e-12, threads = 1)
 #' em_gmm(faithful, n_components = 2, covariance = "VVV", control = em_control(acceleration = "none"))
 #' @export
-em_control <- function(tol = 1e-10, max_iter = 10000L, acceleration = "auto", n_starts = 10L, n_short = 15L,
+em_control <- function(tol = 1e-10, max_iter = 10000L, acceleration = "auto", n_starts = NULL, n_short = 15L,
                        n_polish = NULL, threads = NULL, progress = interactive(), search_rows = 20000L,
                        keep_posterior = "auto", keep_data = TRUE) {
+  if (!is.null(n_starts)) n_starts <- check_count(n_starts, "n_starts")
   if (!is.null(n_polish)) n_polish <- check_count(n_polish, "n_polish")
   if (!is.null(threads)) threads <- check_count(threads, "threads", highest = 1024L)
   if (!identical(keep_posterior, "auto")) keep_posterior <- check_flag(keep_posterior, "keep_posterior")
   structure(
     list(
-      tol = check_number(tol, "tol", 0, required = "one number, at least 0"),
+      tol = check_number(tol, "tol", 0, 1, "one number between 0 and 1"),
       max_iter = check_count(max_iter, "max_iter", 0L),
       acceleration = check_choice(acceleration, "acceleration", c("auto", acceleration_registry_())),
-      n_starts = check_count(n_starts, "n_starts"),
+      n_starts = n_starts,
       n_short = check_count(n_short, "n_short"),
       n_polish = n_polish,
       threads = threads,

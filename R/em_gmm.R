@@ -24,7 +24,9 @@
 #' structures, the solutions of simpler structures are starts of those that contain them. `fit$starts` is the
 #' table of starts, `plot(fit, "starts")` its picture. A start in which a component collapses (its variance in some
 #' direction goes to zero: duplicated or collinear points) loses to those that do not; when all do, the error
-#' of class `em_error_degenerate` names the component.
+#' of class `em_error_degenerate` names the component. A solution in which a component rests on fewer observations
+#' than its own covariance parameters need (d + 1 for an orientation, 2 for a volume or shape) is marked "spurious" in
+#' `fit$selection` and is not chosen while there is another.
 #'
 #' @section Information criteria:
 #' `BIC = -2 loglik + df log(nobs)` and `ICL = BIC - 2 sum_i w_i log max_k z_ik`: lower is better, as everywhere in R.
@@ -172,9 +174,10 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
     em_abort(paste0("No model can be fitted: ", cells$message[1L], "."), "cannot_fit")
   }
   runs <- vector("list", nrow(cells))
-  runs[todo] <- fit_gmm(x, weights, spec, cells[todo, ], start, control, threads,
-                        n_polish = default_polish(control, length(todo), n, d, max(cells$n_components)))
+  effort <- resolve_effort(control, length(todo), n, d, max(cells$n_components))
+  runs[todo] <- fit_gmm(x, weights, spec, cells[todo, ], start, effort, threads)
   nobs <- sum_weights(x, weights)
+  spec$n_informative <- sum_weights(x, NULL)
   if (length(todo) > 1L && is.null(start)) {
     runs <- refit_leaders(x, weights, spec, cells, runs, criterion, control, threads, nobs)
   }
@@ -186,6 +189,11 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
                            "`acceleration`, in em_control()."), fit$covariance, fit$n_components, fit$message),
             "not_converged")
   }
+  spurious <- fit$selection$message[best]
+  if (fit$selection$status[best] == "spurious") {
+    em_warn(sprintf(paste0("%s with %d components is spurious: %s. Use fewer components, a simpler structure or ",
+                           "`prior = TRUE`."), fit$covariance, fit$n_components, spurious), "spurious")
+  }
   fit
 }
 
@@ -196,10 +204,10 @@ check_components <- function(n_components, n) {
     all(n_components >= 1 & n_components == floor(n_components))
   if (!fine) check_fails("n_components", "whole numbers, at least 1", n_components, "n_components")
   if (min(n_components) > n) {
-    em_abort(sprintf("`n_components` is %d, more than the %d rows of the data.", as.integer(min(n_components)), n),
+    em_abort(sprintf("`n_components` is %s, more than the %d rows of the data.", format(min(n_components)), n),
              "n_components")
   }
-  as.integer(n_components)
+  as.integer(pmin(n_components, .Machine$integer.max))
 }
 
 # NULL, or list(sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.
@@ -421,24 +429,28 @@ gmm_df <- function(code, k, d, spec) {
   covariance + means + proportions + noise  # the noise's volume is one more
 }
 
-# How many of a cell's starts are run to the end where the user does not say: as many as take no time.
-default_polish <- function(control, n_cells, n, d, k) {
-  if (!is.null(control$n_polish)) return(control$n_polish)
+# Where the user does not say how many starts to try, and how many of them to run to the end: as many as take no time.
+resolve_effort <- function(control, n_cells, n, d, k) {
   work <- as.double(n) * k * (d^2 + 10)
-  if (n_cells == 1L) return(if (work < 4e6) control$n_starts else 2L)
-  if (work < 1e5) 3L else if (work < 5e5) 2L else 1L
+  alone <- n_cells == 1L && work < 4e6
+  if (is.null(control$n_starts)) control$n_starts <- if (alone) 30L else 10L
+  if (is.null(control$n_polish)) {
+    control$n_polish <- if (alone) 10L else if (n_cells == 1L) 2L else if (work < 1e5) 3L else if (work < 5e5) 2L else 1L
+  }
+  control
 }
 
 # The leaders of a search again, from more starts and from where they stand: a search looks at each model briefly, and
 # the choice is between these. The winner's table of starts is complete for it.
 refit_leaders <- function(x, weights, spec, cells, runs, criterion, control, threads, nobs, n_leaders = 4L) {
   values <- cell_criteria(cells, runs, spec, ncol(x), nobs)[[criterion]]
+  sound <- !nzchar(spurious_components(cells, runs, spec, ncol(x), nobs))
+  if (any(sound & !is.na(values))) values[!sound] <- NA
   leaders <- utils::head(order(values), min(n_leaders, sum(!is.na(values))))
   if (length(leaders) == 0L) return(runs)
   extra <- split(lapply(runs[leaders], `[[`, "parameters"), cells$n_components[leaders])
-  again <- fit_gmm(x, weights, spec, cells[leaders, ], NULL, control, threads,
-                   n_polish = default_polish(control, 1L, nrow(x), ncol(x), max(cells$n_components[leaders])),
-                   extra = extra)
+  effort <- resolve_effort(control, 1L, nrow(x), ncol(x), max(cells$n_components[leaders]))
+  again <- fit_gmm(x, weights, spec, cells[leaders, ], NULL, effort, threads, extra)
   objective <- function(run) if (isTRUE(run$fitted)) run$loglik + run$log_prior else -Inf
   for (i in seq_along(leaders)) {
     before <- objective(runs[[leaders[i]]])
@@ -449,8 +461,8 @@ refit_leaders <- function(x, weights, spec, cells, runs, criterion, control, thr
 
 # Fits cells (a data frame of covariance and n_components); a list of what gmm_fit_ returns for each.
 # `start`: the user's, or NULL for automatic ones; `extra`: lists of parameters to start from as well, named by their
-# number of components.
-fit_gmm <- function(x, weights, spec, cells, start, control, threads, n_polish, extra = NULL) {
+# number of components. `control` says how many starts to try and to polish (see resolve_effort).
+fit_gmm <- function(x, weights, spec, cells, start, control, threads, extra = NULL) {
   n <- nrow(x)
   sizes <- sort(unique(cells$n_components))
   rows <- NULL
@@ -486,8 +498,8 @@ fit_gmm <- function(x, weights, spec, cells, start, control, threads, n_polish, 
   gmm_fit_(
     x, weights, spec$known, cells$covariance, as.integer(cells$n_components), as.integer(sizes), starts, rows, options,
     list(tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
-         n_short = control$n_short, n_polish = n_polish, key = draw_key()),
-    threads
+         n_short = control$n_short, n_polish = control$n_polish, key = if (is.null(start)) draw_key() else c(0, 0)),
+    threads, progress_display(control, "models")
   )
 }
 
@@ -517,9 +529,32 @@ cell_criteria <- function(cells, runs, spec, d, nobs) {
   data.frame(loglik = loglik, df = df, BIC = bic, ICL = bic - 2 * value("map_entropy"), AIC = -2 * loglik + 2 * df)
 }
 
+# The row of the best cell; spurious ones only when there is nothing else.
 choose_cell <- function(cells, runs, criterion, spec, d, nobs) {
   values <- cell_criteria(cells, runs, spec, d, nobs)[[criterion]]
-  if (all(is.na(values))) NA_integer_ else which.min(values)
+  if (all(is.na(values))) return(NA_integer_)
+  sound <- !nzchar(spurious_components(cells, runs, spec, d, nobs))
+  if (any(sound & !is.na(values))) values[!sound] <- NA
+  which.min(values)
+}
+
+# For each cell what is spurious about its solution, or "". A component that has parameters of its own needs the
+# observations to determine them: d + 1 for its own orientation, 2 for its own volume or shape. With fewer the
+# likelihood is high for no reason in the data (and, where nothing else bounds it, without limit).
+spurious_components <- function(cells, runs, spec, d, nobs) {
+  if (!is.null(spec$prior)) return(rep("", nrow(cells)))
+  per_row <- nobs / spec$n_informative
+  vapply(seq_len(nrow(cells)), function(i) {
+    run <- runs[[i]]
+    k <- cells$n_components[i]
+    if (!isTRUE(run$fitted) || k == 1L) return("")
+    letters <- strsplit(cells$covariance[i], "")[[1L]]
+    needed <- if (identical(letters[3L], "V")) d + 1 else if ("V" %in% letters) 2 else return("")
+    sizes <- run$sizes[seq_len(k)] / per_row
+    sizes[spec$fixed$covariance_fixed %in% TRUE] <- Inf
+    if (min(sizes) >= needed - 1e-6) return("")
+    sprintf("a component rests on %.1f observations; its own covariance parameters need %d", min(sizes), needed)
+  }, "")
 }
 
 # What to say of a run without parameters.
@@ -576,8 +611,10 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
   message <- ifelse(nzchar(cells$message), cells$message, vapply(runs, function(r) {
     if (is.null(r) || isTRUE(r$fitted)) "" else degeneracy_message(r)
   }, ""))
-  unfinished <- status == "max_iter"
-  message[unfinished] <- "stopped at the iteration limit"
+  message[status == "max_iter"] <- "stopped at the iteration limit"
+  spurious <- spurious_components(cells, runs, spec, d, nobs)
+  status[nzchar(spurious)] <- "spurious"
+  message[nzchar(spurious)] <- spurious[nzchar(spurious)]
   selection <- data.frame(
     covariance = cells$covariance, n_components = cells$n_components,
     criteria[c("loglik", "df", "BIC", "ICL")], status = status, message = message

@@ -104,7 +104,9 @@ parameters_start <- function(start, d, n_components, noise, method) {
   if (!all(is.finite(means)) || !all(is.finite(covariances)) || !all(is.finite(proportions))) {
     start_fails("has values that are not finite.")
   }
-  if (any(proportions < 0) || sum(proportions) <= 0) start_fails("has negative proportions, or none above 0.")
+  if (any(proportions < 0) || abs(sum(proportions) - 1) > 1e-6) {
+    start_fails("must have proportions that are not negative and sum to 1; they sum to %s.", format(sum(proportions)))
+  }
   for (j in seq_len(k)) {
     s <- covariances[, , j]
     dim(s) <- c(d, d)

@@ -25,8 +25,8 @@ BEGIN_RCPP
 END_RCPP
 }
 // gmm_fit_
-Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads);
-RcppExport SEXP _emkit_gmm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP rowsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP threadsSEXP) {
+Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads, SEXP show);
+RcppExport SEXP _emkit_gmm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP rowsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
@@ -40,7 +40,32 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
     Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
     Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
-    rcpp_result_gen = Rcpp::wrap(gmm_fit_(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads));
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(gmm_fit_(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// gmm_bootstrap_
+Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::List parameters, Rcpp::NumericVector noise_lower, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show);
+RcppExport SEXP _emkit_gmm_bootstrap_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP parametersSEXP, SEXP noise_lowerSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP n_bootSEXP, SEXP kindSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::IntegerVector> >::type known(knownSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type noise_lower(noise_lowerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type codes(codesSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type n_components(n_componentsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type sizes(sizesSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type n_boot(n_bootSEXP);
+    Rcpp::traits::input_parameter< std::string >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(gmm_bootstrap_(x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -170,7 +195,8 @@ END_RCPP
 
 static const R_CallMethodDef CallEntries[] = {
     {"_emkit_data_summary_", (DL_FUNC) &_emkit_data_summary_, 4},
-    {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 11},
+    {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 12},
+    {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},

@@ -2,6 +2,7 @@
 #pragma once
 #include <RcppEigen.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -9,28 +10,47 @@
 
 #include "core/data/observations.h"
 #include "core/em/result.h"
+#include "core/parallel/progress.h"
 #include "core/parallel/reduce.h"
 
 namespace emkit {
 
-// R's interrupt flag, looked at from R's own thread only and at most every 20 ms.
+// R's interrupt flag, looked at from R's own thread only and at most every 20 ms; shows progress on the way, every 200 ms,
+// by show(done, total, iterations), an R function or NULL.
 class RInterrupt final : public Interrupt {
  public:
+  explicit RInterrupt(const Progress& progress, SEXP show = R_NilValue) : progress_(progress), show_(show) {}
+
   bool pending() override {
     if (std::this_thread::get_id() != home_) return false;
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_ < std::chrono::milliseconds(20)) return seen_;
-    last_ = now;
+    if (now - looked_ < std::chrono::milliseconds(20)) return seen_;
+    looked_ = now;
     seen_ = seen_ || R_ToplevelExec(check, nullptr) == FALSE;
+    if (!seen_ && !Rf_isNull(show_) && now - shown_ > std::chrono::milliseconds(200)) {
+      shown_ = now;
+      show();
+    }
     return seen_;
   }
-  bool seen() const { return seen_; }
 
  private:
   static void check(void*) { R_CheckUserInterrupt(); }
 
+  // An error in showing must not unwind through the threads' scheduler: it is dropped.
+  void show() {
+    const auto number = [](const std::atomic<size_t>& v) { return static_cast<double>(v.load()); };
+    const Rcpp::Shield<SEXP> call(Rf_lang4(show_, Rcpp::Shield<SEXP>(Rf_ScalarReal(number(progress_.done))),
+                                           Rcpp::Shield<SEXP>(Rf_ScalarReal(number(progress_.total))),
+                                           Rcpp::Shield<SEXP>(Rf_ScalarReal(number(progress_.iterations)))));
+    int failed = 0;
+    R_tryEvalSilent(call, R_GlobalEnv, &failed);
+  }
+
+  const Progress& progress_;
+  SEXP show_;
   std::thread::id home_ = std::this_thread::get_id();
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now(), shown_ = looked_;
   bool seen_ = false;
 };
 

@@ -1,6 +1,7 @@
 // R's view of Gaussian mixtures.
 #include "glue.h"
 
+#include "core/models/gmm_bootstrap.h"
 #include "core/models/gmm_grid.h"
 
 using namespace emkit;
@@ -94,6 +95,23 @@ GmmStart as_start(const Rcpp::List& s, size_t stream) {
   } else {
     out.kind = GmmStart::Kind::kRandom;
   }
+  return out;
+}
+
+std::map<size_t, std::vector<GmmStart>> as_starts(const Rcpp::IntegerVector& sizes, const Rcpp::List& starts) {
+  std::map<size_t, std::vector<GmmStart>> out;
+  size_t stream = 0;
+  for (R_xlen_t i = 0; i < sizes.size(); ++i) {
+    const Rcpp::List list = starts[i];
+    for (R_xlen_t j = 0; j < list.size(); ++j) out[static_cast<size_t>(sizes[i])].push_back(as_start(list[j], stream++));
+  }
+  return out;
+}
+
+std::vector<GmmGridCell> as_cells(const Rcpp::CharacterVector& codes, const Rcpp::IntegerVector& n_components) {
+  std::vector<GmmGridCell> out;
+  for (R_xlen_t i = 0; i < codes.size(); ++i)
+    out.push_back({find_covariance(Rcpp::as<std::string>(codes[i])), static_cast<size_t>(n_components[i])});
   return out;
 }
 
@@ -216,26 +234,19 @@ class Evaluation {
 }  // namespace
 
 // Fits a grid of cells. `starts`: one list of starts for each entry of `sizes` (the numbers of components). `rows`:
-// the rows to search on (from 1), or NULL for all.
+// the rows to search on (from 1), or NULL for all. `show`: see RInterrupt.
 // [[Rcpp::export(rng = false)]]
 Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
                     Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes,
                     Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts,
-                    Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads) {
+                    Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads,
+                    SEXP show) {
   const RawInput input(x, weights, known);
   const RawData raw = input.raw();
   GmmOptions gmm_options = as_options(options);
   const GmmControl gmm_control = as_control(control);
-  std::map<size_t, std::vector<GmmStart>> starts_by_size;
-  size_t stream = 0;
-  for (R_xlen_t i = 0; i < sizes.size(); ++i) {
-    const Rcpp::List list = starts[i];
-    for (R_xlen_t j = 0; j < list.size(); ++j)
-      starts_by_size[static_cast<size_t>(sizes[i])].push_back(as_start(list[j], stream++));
-  }
-  std::vector<GmmGridCell> cells;
-  for (R_xlen_t i = 0; i < codes.size(); ++i)
-    cells.push_back({find_covariance(Rcpp::as<std::string>(codes[i])), static_cast<size_t>(n_components[i])});
+  std::map<size_t, std::vector<GmmStart>> starts_by_size = as_starts(sizes, starts);
+  const std::vector<GmmGridCell> cells = as_cells(codes, n_components);
 
   GmmData full(raw, column_moments(raw), threads);
   // The subset is copied: it is small, and its sweeps then run on neighbouring rows.
@@ -263,12 +274,57 @@ Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> w
     }
     part.reset(new GmmData(sub, column_moments(sub), threads));
   }
-  RInterrupt interrupt;
-  GmmGrid grid(part ? *part : full, full, gmm_options, gmm_control, threads, interrupt);
+  Progress progress;
+  progress.total = cells.size();
+  RInterrupt interrupt(progress, show);
+  GmmGrid grid(part ? *part : full, full, gmm_options, gmm_control, threads, interrupt, progress);
   const std::vector<GmmFit> fits = grid.fit(cells, starts_by_size);
   if (grid.stopped()) throw Rcpp::internal::InterruptedException();
   Rcpp::List out(static_cast<R_xlen_t>(fits.size()));
   for (size_t i = 0; i < fits.size(); ++i) out[static_cast<R_xlen_t>(i)] = from_fit(fits[i], gmm_control.accelerator);
+  return out;
+}
+
+// Fits the cells to bootstrap replicates of the data: `kind` is "nonparametric", "weighted" or "parametric" (from
+// `parameters`, with the noise's box from `noise_lower`). A list over replicates of lists over cells of loglik,
+// status and parameters (NULL where not fitted).
+// [[Rcpp::export(rng = false)]]
+Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                          Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::List parameters,
+                          Rcpp::NumericVector noise_lower, Rcpp::CharacterVector codes,
+                          Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts,
+                          Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show) {
+  const RawInput input(x, weights, known);
+  const GmmOptions gmm_options = as_options(options);
+  const GmmControl gmm_control = as_control(control);
+  GmmBootstrapPlan plan;
+  plan.resampling = kind == "parametric"    ? Resampling::kParametric
+                    : kind == "nonparametric" ? Resampling::kMultinomial
+                                              : Resampling::kExponential;
+  plan.n_boot = static_cast<size_t>(n_boot);
+  plan.key = gmm_control.key;
+  plan.cells = as_cells(codes, n_components);
+  plan.starts = as_starts(sizes, starts);
+  plan.parameters = as_parameters(parameters);
+  plan.noise_lower = Rcpp::as<std::vector<double>>(noise_lower);
+  for (double side : gmm_options.noise_log_sides) plan.noise_sides.push_back(std::exp(side));
+  Progress progress;
+  RInterrupt interrupt(progress, show);
+  GmmBootstrap bootstrap(input.raw(), plan, gmm_options, gmm_control, interrupt, progress);
+  const std::vector<std::vector<GmmFit>> fits = bootstrap.run(threads);
+  if (bootstrap.stopped()) throw Rcpp::internal::InterruptedException();
+  Rcpp::List out(n_boot);
+  for (size_t b = 0; b < fits.size(); ++b) {
+    Rcpp::List replicate(static_cast<R_xlen_t>(fits[b].size()));
+    for (size_t c = 0; c < fits[b].size(); ++c) {
+      const GmmFit& fit = fits[b][c];
+      replicate[static_cast<R_xlen_t>(c)] = Rcpp::List::create(
+          Rcpp::Named("loglik") = fit.fitted ? fit.run.objective.loglik : NA_REAL,
+          Rcpp::Named("status") = fit.fitted ? status_name(fit.run.status) : "degenerate",
+          Rcpp::Named("parameters") = fit.fitted ? Rcpp::RObject(from_parameters(fit.parameters)) : Rcpp::RObject());
+    }
+    out[static_cast<R_xlen_t>(b)] = replicate;
+  }
   return out;
 }
 

@@ -104,9 +104,12 @@ sections <- list(
       expect_value(paste("iris with 68 cells missing:", covariance), fit$loglik,
                    stored[[covariance]], 1e-6)
     }
-    cat("\n  the first rows with missing cells, as they are and with conditional means:\n")
     first <- head(which(rowSums(is.na(x)) > 0), 3)
-    print(cbind(x[first, ], round(predict(fit, type = "imputed")[first, ], 2)))
+    cat("\n  the first rows with missing cells:\n")
+    print(x[first, ])
+    cat("\n  and with their conditional means:\n")
+    print(round(predict(fit, type = "imputed")[first, ], 3))
+    cat("\n")
     x <- drop_cells(faithful, function(i, j) (3 * i + 2 * j) %% 7 == 0)
     stored <- c(EEE = -998.12166203, VVV = -990.43452068)
     for (covariance in names(stored)) {
@@ -126,9 +129,10 @@ sections <- list(
     grDevices::png(file.path(out, "readme.png"), width = 1400, height = 1000, res = 160)
     on.exit(grDevices::dev.off())
     environment <- new.env(parent = globalenv())
-    for (expression in parse(text = code, keep.source = FALSE)) {
-      cat(paste(">", deparse(expression)), sep = "\n")
-      result <- withVisible(eval(expression, environment))
+    expressions <- parse(text = code, keep.source = TRUE)
+    for (i in seq_along(expressions)) {
+      cat(paste(">", as.character(attr(expressions, "srcref")[[i]])), sep = "\n")
+      result <- withVisible(eval(expressions[[i]], environment))
       if (result$visible) print(result$value)
     }
   }

@@ -9,6 +9,7 @@
 
 #include "../em/driver.h"
 #include "../emission/gaussian.h"
+#include "../parallel/progress.h"
 #include "latent_class.h"
 #include "starts.h"
 
@@ -196,8 +197,12 @@ struct GmmControl {
 // may ask).
 class RunWatch final : public Observer, public Interrupt {
  public:
-  RunWatch(std::atomic<bool>& stop, Interrupt& interrupt) : stop_(stop), interrupt_(interrupt) {}
-  bool step(int iteration, const Objective& objective) override { return pending() || hopeless(iteration, objective.value()); }
+  RunWatch(std::atomic<bool>& stop, Interrupt& interrupt, Progress& progress)
+      : stop_(stop), interrupt_(interrupt), progress_(progress) {}
+  bool step(int iteration, const Objective& objective) override {
+    progress_.iterations.fetch_add(1, std::memory_order_relaxed);
+    return pending() || hopeless(iteration, objective.value());
+  }
   bool stopped() const override { return stop_.load(std::memory_order_relaxed); }
   bool pending() override {
     if (interrupt_.pending()) stop_.store(true);
@@ -227,6 +232,7 @@ class RunWatch final : public Observer, public Interrupt {
 
   std::atomic<bool>& stop_;
   Interrupt& interrupt_;
+  Progress& progress_;
   double to_beat_ = -std::numeric_limits<double>::infinity();
   double checked_ = -std::numeric_limits<double>::infinity();
   bool given_up_ = false;
@@ -373,8 +379,13 @@ inline bool better(const GmmStartResult& a, const GmmStartResult& b) {
 class GmmCellFit {
  public:
   GmmCellFit(const GmmCell& cell, const ScaledData& search, const ScaledData& full, const GmmControl& control,
-             std::atomic<bool>& stop, Interrupt& interrupt, int threads)
-      : cell_(cell), search_(search), full_(full), control_(control), stop_(stop), watch_(stop, interrupt) {
+             std::atomic<bool>& stop, Interrupt& interrupt, Progress& progress, int threads)
+      : cell_(cell),
+        search_(search),
+        full_(full),
+        control_(control),
+        stop_(stop),
+        watch_(stop, interrupt, progress) {
     execution_.threads = threads;
     execution_.interrupt = &watch_;
   }
@@ -524,11 +535,15 @@ class GmmCellFit {
     });
     Run* best = nullptr;
     size_t carried = 0;
+    for (Run& run : runs)
+      if (!run.result.polished) run.result.objective.loglik = std::numeric_limits<double>::quiet_NaN();
     double last = std::numeric_limits<double>::quiet_NaN();
     for (Run* run : candidates) {
       const double value = run->result.objective.value();
+      run->result.objective.loglik = std::numeric_limits<double>::quiet_NaN();
       const bool again = std::abs(value - last) <= 1e-4 * (1.0 + std::abs(value));
       run->result.polished = false;
+      run->result.status = Status::kMaxIter;
       if (carried == 2 || again || stop_.load()) continue;
       last = value;
       run->run = EmResult();

@@ -20,8 +20,14 @@ struct GmmGridCell {
 class GmmGrid {
  public:
   GmmGrid(GmmData& search, GmmData& full, const GmmOptions& options, const GmmControl& control, int threads,
-          Interrupt& interrupt)
-      : search_(search), full_(full), options_(options), control_(control), threads_(threads), interrupt_(interrupt) {}
+          Interrupt& interrupt, Progress& progress)
+      : search_(search),
+        full_(full),
+        options_(options),
+        control_(control),
+        threads_(threads),
+        interrupt_(interrupt),
+        progress_(progress) {}
 
   // starts[n_components]: partitions of the random kinds are drawn here.
   std::vector<GmmFit> fit(const std::vector<GmmGridCell>& cells, std::map<size_t, std::vector<GmmStart>>& starts) {
@@ -57,8 +63,9 @@ class GmmGrid {
     }
     const bool column = grid_cell.entry->column_scaling;
     const GmmCell cell(*grid_cell.entry, grid_cell.n_components, options_);
-    GmmCellFit fit(cell, search_.made(column), full_.made(column), control_, stop_, interrupt_, threads);
+    GmmCellFit fit(cell, search_.made(column), full_.made(column), control_, stop_, interrupt_, progress_, threads);
     out = fit.fit(starts);
+    progress_.done.fetch_add(1);
   }
 
   void draw_partitions(std::map<size_t, std::vector<GmmStart>>& starts) {
@@ -138,6 +145,7 @@ class GmmGrid {
   const GmmControl& control_;
   int threads_;
   Interrupt& interrupt_;
+  Progress& progress_;
   std::atomic<bool> stop_{false};
 };
 

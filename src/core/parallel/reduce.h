@@ -3,6 +3,7 @@
 #include <RcppParallel.h>
 
 #include <cstddef>
+#include <thread>
 
 namespace emkit {
 
@@ -35,8 +36,10 @@ void parallel_tasks(size_t n, int threads, const Task& task) {
     for (size_t i = 0; i < n; ++i) task(i);
     return;
   }
+  // The scheduler has no more threads than there are processors, and complains on the console when asked for more.
+  static const int processors = static_cast<int>(std::thread::hardware_concurrency());
   TaskWorker<Task> worker(task);
-  RcppParallel::parallelFor(0, n, worker, 1, threads);
+  RcppParallel::parallelFor(0, n, worker, 1, processors > 0 && threads > processors ? processors : threads);
 }
 
 }  // namespace emkit

@@ -1,0 +1,240 @@
+# What the base plots and the ggplot2 plots share: colours, symbols, and the data that are drawn.
+
+# Colours that stay apart for colour-blind readers (after Okabe & Ito, and Tol); recycled after 10.
+em_palette <- function(n) {
+  colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255",
+               "#332288", "#999933", "#117733")
+  rep_len(colours, n)
+}
+
+# Symbols that can be drawn filled or open.
+em_symbols <- function(n) {
+  rep_len(c(21, 24, 22, 23, 25), n)
+}
+
+# Colour and symbol of every class, noise last (grey crosses).
+class_style <- function(fit) {
+  labels <- class_names(fit$parameters)
+  K <- fit$n_components
+  noise <- length(labels) > K
+  data.frame(
+    class = labels, colour = c(em_palette(K), if (noise) "grey50"),
+    symbol = c(em_symbols(K), if (noise) 4), stringsAsFactors = FALSE
+  )
+}
+
+# Colour with an opacity.
+fade <- function(colour, alpha) {
+  grDevices::adjustcolor(colour, alpha.f = alpha)
+}
+
+# Rows to draw: all, or `most` spread evenly over the data (no random numbers are used).
+rows_to_draw <- function(n, most) {
+  if (n <= most) {
+    return(seq_len(n))
+  }
+  unique(round(seq(1, n, length.out = most)))
+}
+
+# "10,000 of 2,000,000 rows are drawn", or "".
+thinning_note <- function(drawn, n) {
+  if (drawn == n) {
+    return("")
+  }
+  big <- function(x) format(x, big.mark = ",", scientific = FALSE)
+  paste(big(drawn), "of", big(n), "rows are drawn")
+}
+
+# The data as drawn: missing cells at their conditional means. list(x, class (1 ... K, K + 1 for
+# noise), incomplete, uncertainty, note). Rows that are wholly missing are not drawn.
+plot_points <- function(fit, max_points) {
+  require_data(fit, "plot()")
+  n <- nrow(fit$data)
+  rows <- rows_to_draw(n, max_points)
+  x <- fit$data[rows, , drop = FALSE]
+  known <- fit$known[rows]
+  incomplete <- rowSums(is.na(x)) > 0
+  posterior <- if (is.null(fit$posterior)) {
+    gmm_evaluate_(x, fit$parameters, NULL, known, "posterior", resolve_threads(fit$control))
+  } else {
+    fit$posterior[rows, , drop = FALSE]
+  }
+  if (any(incomplete)) {
+    empty <- rowSums(!is.na(x)) == 0
+    x[] <- gmm_evaluate_(x, fit$parameters, NULL, known, "imputed", resolve_threads(fit$control))
+    x <- x[!empty, , drop = FALSE]
+    posterior <- posterior[!empty, , drop = FALSE]
+    incomplete <- incomplete[!empty]
+    rows <- rows[!empty]
+  }
+  colnames(x) <- fit$variables
+  list(
+    x = x, rows = rows, class = max.col(posterior, "first"), incomplete = incomplete,
+    uncertainty = 1 - row_max(posterior), note = thinning_note(length(rows), n)
+  )
+}
+
+# Which variables a plot shows: numbers into fit$variables, at most `most` of them (with a message).
+plot_variables <- function(fit, variables, most = 6L) {
+  d <- length(fit$variables)
+  if (is.null(variables)) {
+    if (d > most) {
+      message("Showing the first ", most, " of ", d, " variables; choose others with `variables`.")
+    }
+    return(seq_len(min(d, most)))
+  }
+  index <- if (is.character(variables)) match(variables, fit$variables) else variables
+  if (!length(index) || anyNA(index) || !all(index %in% seq_len(d)) || anyDuplicated(index)) {
+    em_abort(
+      paste0("`variables` must name different variables of the fit: ",
+             abbreviate_list(fit$variables), "."),
+      "argument", argument = "variables"
+    )
+  }
+  as.integer(index)
+}
+
+# Boundary of the region that holds a share `level` of a bivariate normal (points x 2).
+ellipse_points <- function(mean, covariance, level, n = 121L) {
+  angle <- seq(0, 2 * pi, length.out = n)
+  radius <- sqrt(stats::qchisq(level, 2))
+  sweep(radius * cbind(cos(angle), sin(angle)) %*% chol(covariance), 2, mean, `+`)
+}
+
+# Ellipses of all components in the plane of two variables, as one long data frame.
+ellipse_data <- function(fit, pair, levels) {
+  pieces <- list()
+  for (k in seq_len(fit$n_components)) for (level in levels) {
+    points <- ellipse_points(
+      fit$parameters$means[pair, k],
+      component_covariance(fit$parameters, k)[pair, pair], level
+    )
+    pieces[[length(pieces) + 1]] <- data.frame(x = points[, 1], y = points[, 2], class = k,
+                                               level = level)
+  }
+  do.call(rbind, pieces)
+}
+
+# Density of one component in some of the variables, by definition (rows of `at`).
+component_density <- function(at, mean, covariance) {
+  root <- chol(covariance)
+  q <- colSums(backsolve(root, t(at) - mean, transpose = TRUE)^2)
+  exp(-q / 2 - sum(log(diag(root))) - ncol(at) / 2 * log(2 * pi))
+}
+
+# Marginal density of the mixture in some of the variables, one column per class, each times its
+# proportion (rows of `at` x classes).
+marginal_densities <- function(fit, variables, at) {
+  at <- as.matrix(at)
+  parameters <- fit$parameters
+  K <- fit$n_components
+  densities <- vapply(seq_len(K), function(k) {
+    covariance <- component_covariance(parameters, k)[variables, variables, drop = FALSE]
+    parameters$proportions[[k]] * component_density(at, parameters$means[variables, k], covariance)
+  }, numeric(nrow(at)))
+  densities <- matrix(densities, nrow(at), K)
+  if (length(parameters$proportions) > K) {
+    box <- noise_box(fit)
+    inside <- rep(TRUE, nrow(at))
+    for (j in seq_along(variables)) {
+      v <- variables[j]
+      inside <- inside & at[, j] >= box$lower[v] & at[, j] <= box$lower[v] + box$sides[v]
+    }
+    noise <- parameters$proportions[[K + 1]] / prod(box$sides[variables]) * inside
+    densities <- cbind(densities, noise)
+  }
+  colnames(densities) <- class_names(parameters)
+  densities
+}
+
+# Limits for one variable that hold the data and the bulk of every component.
+plot_range <- function(fit, variable, x = NULL) {
+  sd <- sqrt(vapply(seq_len(fit$n_components),
+                    function(k) component_covariance(fit$parameters, k)[variable, variable], 0))
+  # a component with next to no weight must not set the scale of the plot
+  heavy <- fit$parameters$proportions[seq_len(fit$n_components)] > 0.01
+  heavy <- heavy | !any(heavy)
+  mean <- fit$parameters$means[variable, ]
+  component <- range((mean - 2.5 * sd)[heavy], (mean + 2.5 * sd)[heavy])
+  if (is.null(x)) {
+    return(component)
+  }
+  data <- range(x[is.finite(x)])
+  margin <- 0.12 * diff(data)
+  c(max(min(component[1], data[1]), data[1] - 3 * margin) - margin / 3,
+    min(max(component[2], data[2]), data[2] + 3 * margin) + margin / 3)
+}
+
+# Density of the mixture on a grid in the plane of two variables: list(x, y, z).
+density_grid <- function(fit, pair, xlim, ylim, n = 90L) {
+  x <- seq(xlim[1], xlim[2], length.out = n)
+  y <- seq(ylim[1], ylim[2], length.out = n)
+  z <- rowSums(marginal_densities(fit, pair, expand.grid(x, y)))
+  list(x = x, y = y, z = matrix(z, n, n))
+}
+
+# Heights whose contours enclose the given shares of the mass on a grid.
+contour_heights <- function(z, shares) {
+  sorted <- sort(z, decreasing = TRUE)
+  mass <- cumsum(sorted) / sum(sorted)
+  vapply(shares, function(share) sorted[which(mass >= share)[1]], 0)
+}
+
+# Values of the selection criterion for every cell of the grid of fits, lower is better.
+selection_data <- function(fit) {
+  table <- fit$selection
+  if (is.null(table) || !nrow(table)) {
+    em_abort("The fit has no table of models to plot.", "nothing_to_plot")
+  }
+  criterion <- fit$criterion
+  table$value <- if (identical(criterion, "AIC")) {
+    -2 * table$loglik + 2 * table$df
+  } else {
+    table[[criterion]]
+  }
+  table$failed <- !is.finite(table$value)
+  table$value[table$failed] <- NA
+  table
+}
+
+# The starts sorted from worst to best, failed ones first.
+starts_data <- function(fit) {
+  table <- fit$starts
+  if (is.null(table) || !nrow(table)) {
+    em_abort("The fit has no table of starts to plot.", "nothing_to_plot")
+  }
+  table$failed <- !is.finite(table$loglik)
+  table <- table[order(!table$failed, table$loglik), ]
+  table$rank <- seq_len(nrow(table))
+  table$best[is.na(table$best)] <- FALSE
+  table
+}
+
+# The trace with the gap to the last objective.
+trace_data <- function(fit) {
+  table <- fit$trace
+  if (is.null(table) || !nrow(table)) {
+    em_abort("The fit has no trace to plot.", "nothing_to_plot")
+  }
+  gap <- table$objective[nrow(table)] - table$objective
+  gap[gap <= 0] <- NA
+  table$gap <- gap
+  table
+}
+
+# Size of a point by its uncertainty.
+uncertainty_size <- function(u, most) {
+  0.45 + 1.75 * u / most
+}
+
+# Colour of a point by its uncertainty, light to dark (also in grey print).
+uncertainty_colour <- function(u, most) {
+  shades <- grDevices::hcl.colors(101, "YlOrRd", rev = TRUE)[c(25:101)]
+  shades[1 + round(pmin(u / most, 1) * (length(shades) - 1))]
+}
+
+# Scale of uncertainty: its largest possible value, (K - 1) / K over K classes.
+largest_uncertainty <- function(fit) {
+  n <- length(fit$parameters$proportions)
+  max(1 - 1 / n, 1e-8)
+}
