@@ -277,7 +277,9 @@ autoplot_trace <- function(fit) {
   ggplot2::ggplot(long, ggplot2::aes(.data$iteration, .data$value)) +
     ggplot2::geom_line(colour = "grey60") +
     ggplot2::geom_point(ggplot2::aes(colour = .data$step, shape = .data$step), size = 1.5) +
-    ggplot2::scale_colour_manual("step", values = stats::setNames(em_palette(length(steps)), steps)) +
+    ggplot2::scale_colour_manual(
+      "step", values = stats::setNames(em_palette(length(steps)), steps)
+    ) +
     ggplot2::scale_shape_manual(
       "step", values = stats::setNames(rep_len(c(16, 17, 15, 18), length(steps)), steps)
     ) +

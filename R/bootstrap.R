@@ -1,8 +1,9 @@
 # Bootstrap of the parameters of a mixture, and the bootstrap likelihood-ratio test for the number
 # of components.
 #
-# Every replicate has its own seed, drawn from R's stream at the start, so that a result depends on
-# set.seed() alone: not on threads, and not on the order in which replicates are fitted.
+# Replicates are drawn and fitted in C++, in parallel. Each has its own stream of a counter-based
+# generator whose key comes from R's stream, so that a result depends on set.seed() alone: not on
+# threads, and a longer bootstrap begins with the replicates of a shorter one.
 
 #' Bootstrap the parameters of a Gaussian mixture
 #'
@@ -13,13 +14,13 @@
 #' * `"weighted"` gives each row a random weight with mean 1 (the Bayesian bootstrap of Rubin,
 #'   1981), so that no component ever loses all of its rows: preferable for small components;
 #' * `"parametric"` draws complete rows from the fitted mixture and deletes the cells that are
-#'   missing in the data. Weights stay with their rows.
+#'   missing in the data. Weights and known labels stay with their rows.
 #'
 #' Each refit starts from the parameters of the fit, which makes it quick and keeps it in the same
 #' mode of the likelihood. Components are then matched to those of the fit by the assignment
 #' with the largest agreement of the posterior probabilities on the original data (the Hungarian
 #' method; Kuhn, 1955), so that label switching does not inflate the standard errors. Missing values
-#' are treated exactly in every refit. The noise box, fixed parameters, prior and equal proportions
+#' are treated exactly in every refit. Replicates are fitted in parallel. The noise box, fixed parameters, prior and equal proportions
 #' are those of the fit.
 #'
 #' A replicate that cannot be fitted (a component that collapses) is left out and counted;
@@ -39,15 +40,15 @@
 #' @param ... Unused, and an error (for `print()`: ignored; for `plot()`: arguments of
 #'   [graphics::hist()]).
 #' @return `em_bootstrap()`: a list of class `em_bootstrap` with
-#'   * `estimate`: coefficients of the fit, `replicates`: matrix with a row per replicate (`NA` if it
-#'     failed) and a column per coefficient;
-#'   * `table`: data frame with, per replicate, `seed`, `loglik` (of its own data), `status`,
-#'     `iterations` and `relabelled` (whether its components had to be reordered);
+#'   * `estimate`: coefficients of the fit, `replicates`: matrix with a row per replicate (`NA` if
+#'     it failed) and a column per coefficient;
+#'   * `table`: data frame with, per replicate, `loglik` (of its own data), `status`, and
+#'     `relabelled` (whether its components had to be reordered);
 #'   * `n_boot`, `n_ok`, `type`, `call`, `fit_call`.
 #'
 #'   `summary()`: a data frame with estimate, bias, standard error and interval. `vcov()`: the
-#'   covariance matrix of the replicates. `confint()`: a matrix of limits. `plot()`: histograms of the
-#'   replicates.
+#'   covariance matrix of the replicates. `confint()`: a matrix of limits. `plot()`: histograms of
+#'   the replicates.
 #' @references
 #' O'Hagan, A., Murphy, T. B., Scrucca, L. and Gormley, I. C. (2019). Investigation of parameter
 #' uncertainty in clustering using a Gaussian mixture model via jackknife, bootstrap and weighted
@@ -76,42 +77,31 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
   check_count(n_boot, "n_boot", lowest = 2)
   require_data(fit, "em_bootstrap()")
   control <- check_control(control)
-  threads <- resolve_threads(control)
-  box <- noise_box(fit)
-  reference <- fit$posterior
-  if (is.null(reference)) {
-    reference <- predict(fit, type = "posterior")
-  }
   K <- fit$n_components
-  reference <- reference[, seq_len(K), drop = FALSE]
-  reference <- reference * (if (is.null(fit$weights)) 1 else fit$weights)
+  start <- list(kind = "parameters", method = "fit",
+                parameters = fit$parameters[c("proportions", "means", "covariances")])
+  control$n_polish <- 1L
+  runs <- bootstrap_gmm(fit, type, n_boot, K, list(list(start)), control)
+
+  estimate <- coef(fit)
+  replicates <- matrix(NA_real_, n_boot, length(estimate), dimnames = list(NULL, names(estimate)))
+  relabelled <- logical(n_boot)
   # labels are tied to components by known labels, fixed values or a single component
   may_switch <- K > 1 && is.null(fit$known) && is.null(fit$fixed)
-
-  one <- function(b) {
-    sample <- bootstrap_sample(fit, type, box)
-    refit <- refit_gmm(fit, sample$x, sample$weights, sample$known, fit$parameters, control,
-                       threads)
-    row <- list(loglik = refit$loglik, status = refit$status, iterations = refit$iterations,
-                relabelled = FALSE, coefficients = NULL)
-    if (refit$status %in% c("converged", "max_iter")) {
-      parameters <- refit$parameters
-      if (may_switch) {
-        order <- match_components(fit, parameters, reference)
-        row$relabelled <- !identical(order, seq_len(K))
-        parameters <- reorder_components(parameters, order)
-      }
-      row$coefficients <- gmm_coefficients(parameters, fit$variables)
+  reference <- if (may_switch) reference_posterior(fit)
+  for (b in seq_len(n_boot)) {
+    parameters <- runs[[b]][[1]]$parameters
+    if (is.null(parameters)) {
+      next
     }
-    row
+    if (may_switch) {
+      parameters$noise <- fit$parameters$noise
+      order <- match_components(fit, parameters, reference)
+      relabelled[b] <- !identical(order, seq_len(K))
+      parameters <- reorder_components(parameters, order)
+    }
+    replicates[b, ] <- gmm_coefficients(parameters, fit$variables)
   }
-  run <- run_replicates(n_boot, one, control, "Bootstrap")
-  estimate <- coef(fit)
-  replicates <- t(vapply(run$results, function(r) {
-    if (is.null(r$coefficients)) rep(NA_real_, length(estimate)) else r$coefficients
-  }, numeric(length(estimate))))
-  dimnames(replicates) <- list(NULL, names(estimate))
-  column <- function(name, type) vapply(run$results, `[[`, type, name)
   n_ok <- sum(!is.na(replicates[, 1]))
   if (n_ok < 2) {
     em_abort(
@@ -124,9 +114,8 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
     list(
       estimate = estimate, replicates = replicates,
       table = data.frame(
-        replicate = seq_len(n_boot), seed = run$seeds, loglik = column("loglik", 0),
-        status = column("status", ""), iterations = column("iterations", 0L),
-        relabelled = column("relabelled", TRUE)
+        replicate = seq_len(n_boot), loglik = vapply(runs, function(r) r[[1]]$loglik, 0),
+        status = vapply(runs, function(r) r[[1]]$status, ""), relabelled = relabelled
       ),
       n_boot = n_boot, n_ok = n_ok, type = type, call = match.call(), fit_call = fit$call
     ),
@@ -134,83 +123,42 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
   )
 }
 
-# Runs one(b) for every replicate, each with its own seed drawn up front; the random number state is
-# afterwards as if only the seeds had been drawn. The one place where replicates are looped over.
-run_replicates <- function(n, one, control, label) {
-  seeds <- sample.int(.Machine$integer.max, n)
-  state <- get(".Random.seed", envir = globalenv())
-  on.exit(assign(".Random.seed", state, envir = globalenv()), add = TRUE)
-  show <- isTRUE(control$progress)
-  if (show) {
-    bar <- cli::cli_progress_bar(label, total = n)
-    on.exit(cli::cli_progress_done(bar), add = TRUE)
-  }
-  results <- vector("list", n)
-  for (b in seq_len(n)) {
-    set.seed(seeds[b])
-    results[[b]] <- one(b)
-    if (show) {
-      cli::cli_progress_update(id = bar)
-    }
-  }
-  list(results = results, seeds = seeds)
-}
-
-# One resampled data set: list(x, weights, known).
-bootstrap_sample <- function(fit, type, box) {
-  n <- nrow(fit$data)
-  if (type == "nonparametric") {
-    # rows that were drawn, once each, with their counts in the weights
-    count <- tabulate(sample.int(n, n, replace = TRUE), n)
-    rows <- which(count > 0)
-    weights <- count[rows] * (if (is.null(fit$weights)) 1 else fit$weights[rows])
-    return(list(x = fit$data[rows, , drop = FALSE], weights = weights, known = fit$known[rows]))
-  }
-  if (type == "weighted") {
-    gap <- stats::rexp(n)
-    weights <- n * gap / sum(gap) * (if (is.null(fit$weights)) 1 else fit$weights)
-    return(list(x = fit$data, weights = weights, known = fit$known))
-  }
-  draw <- draw_gmm(fit$parameters, n, box)
-  draw$x[is.na(fit$data)] <- NA
-  colnames(draw$x) <- fit$variables
-  known <- fit$known
-  if (!is.null(known)) {
-    known[!is.na(known)] <- draw$class[!is.na(known)]
-  }
-  list(x = draw$x, weights = fit$weights, known = known)
-}
-
-# Refits the model of `fit` to other rows from a given start. Never stops: a failure is a status.
-# list(parameters, loglik, status, iterations), components in the order of the start.
-refit_gmm <- function(fit, x, weights, known, start, control, threads) {
-  cells <- data.frame(covariance = fit$covariance, n_components = fit$n_components)
-  start <- list(kind = "parameters", method = "fit", n_components = fit$n_components,
-                parameters = start[c("proportions", "means", "covariances")])
-  run <- fit_gmm(x, weights, gmm_spec(fit, known), cells, start, control, threads, n_polish = 1L)[[1]]
-  if (!isTRUE(run$fitted)) {
-    return(list(parameters = NULL, loglik = NA_real_, status = "degenerate", iterations = NA_integer_))
-  }
-  parameters <- fit$parameters
-  parameters$proportions[] <- run$parameters$proportions
-  parameters$means[] <- run$parameters$means
-  parameters$covariances[] <- run$parameters$covariances
-  list(parameters = parameters, loglik = run$loglik, status = run$status,
-       iterations = run$iterations)
-}
-
-# What fit_gmm() needs to know of a model beside its cell.
-gmm_spec <- function(fit, known = NULL) {
-  noise <- fit$parameters$noise
-  list(
-    equal_proportions = isTRUE(fit$equal_proportions),
-    noise = if (!is.null(noise)) list(sides = unname(noise$sides), start = 0.05, rows = NULL),
-    prior = fit$prior, fixed = fit$fixed, known = known
+# Bootstrap replicates of the data of a fit, each fitted with every number of components in `sizes`
+# from `starts` (a list of starts per size): a list over replicates of lists over sizes of loglik,
+# status and parameters (NULL where it could not be fitted).
+bootstrap_gmm <- function(fit, type, n_boot, sizes, starts, control, key = draw_key()) {
+  fixed <- fit$fixed
+  box <- noise_box(fit)
+  sides <- fit$parameters$noise$sides
+  options <- list(
+    equal_proportions = fit$equal_proportions,
+    noise_sides = if (!is.null(sides)) unname(sides), noise_start = 0.05, noise_rows = NULL,
+    prior = fit$prior, fixed_proportions = fixed$proportions,
+    fixed_mean = fixed$mean_fixed, fixed_covariance = fixed$covariance_fixed,
+    fixed = if (!is.null(fixed)) fixed_parameters(fixed, length(fit$variables), sizes[1])
+  )
+  settings <- list(
+    tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
+    n_short = control$n_short, n_polish = control$n_polish, key = key
+  )
+  gmm_bootstrap_(
+    fit$data, fit$weights, fit$known, fit$parameters[c("proportions", "means", "covariances")],
+    if (is.null(box)) numeric() else unname(box$lower), rep(fit$covariance, length(sizes)),
+    as.integer(sizes), as.integer(sizes), starts, options, settings, as.integer(n_boot), type,
+    resolve_threads(control), progress_display(control, "replicates")
   )
 }
 
-# Order that brings the components of a refit in line with those of the fit: element k is the refit's
-# component that plays the part of component k. `reference`: weighted posterior of the fit (n x K).
+# Weighted posterior probabilities of the components in the data of the fit (n x K).
+reference_posterior <- function(fit) {
+  posterior <- if (is.null(fit$posterior)) predict(fit, type = "posterior") else fit$posterior
+  posterior <- posterior[, seq_len(fit$n_components), drop = FALSE]
+  posterior * (if (is.null(fit$weights)) 1 else fit$weights)
+}
+
+# Order that brings the components of a refit in line with those of the fit: element k is the
+# refit's component that plays the part of component k. `reference`: weighted posterior of the fit
+# (n x K).
 match_components <- function(fit, parameters, reference) {
   posterior <- gmm_evaluate_(fit$data, parameters, NULL, NULL, "posterior",
                              resolve_threads(fit$control))
@@ -262,7 +210,7 @@ optimal_assignment <- function(cost) {
   assignment
 }
 
-# Columns of the coefficients that move, among the replicates that could be fitted.
+# Replicates that could be fitted.
 good_replicates <- function(object) {
   object$replicates[!is.na(object$replicates[, 1]), , drop = FALSE]
 }
@@ -324,21 +272,20 @@ print.em_bootstrap <- function(x, digits = max(3L, getOption("digits") - 3L), ..
         "left out\n")
   }
   if (any(x$table$relabelled)) {
-    cat(count_of(sum(x$table$relabelled), "replicate"), "had components in another order (matched)\n")
+    cat(count_of(sum(x$table$relabelled), "replicate"),
+        "had components in another order (matched)\n")
   }
   cat("\n")
   table <- summary(x)
   moves <- table$std_error > 0
-  shown <- which(moves)
-  most <- 12L
-  cells <- vapply(table[utils::head(shown, most), ], format_each, character(min(length(shown), most)),
-                  digits = digits)
-  dim(cells) <- c(min(length(shown), most), ncol(table))
-  dimnames(cells) <- list(rownames(table)[utils::head(shown, most)],
-                          sub("_", " ", sub("std_error", "std. error", names(table))))
+  n_moving <- sum(moves)
+  shown <- utils::head(which(moves), 12L)
+  cells <- vapply(table[shown, ], format_each, character(length(shown)), digits = digits)
+  dim(cells) <- c(length(shown), ncol(table))
+  dimnames(cells) <- list(rownames(table)[shown], sub("std_error", "std. error", names(table)))
   print_table(cells)
-  if (length(shown) > most) {
-    cat("  and ", count_of(length(shown) - most, "more coefficient"), " (summary() has all)\n",
+  if (n_moving > length(shown)) {
+    cat("  and ", count_of(n_moving - length(shown), "more coefficient"), " (summary() has all)\n",
         sep = "")
   }
   invisible(x)
@@ -370,7 +317,7 @@ plot.em_bootstrap <- function(x, parm, ...) {
   invisible(x)
 }
 
-# ---- bootstrap likelihood-ratio test ----------------------------------------------------------------
+# ---- bootstrap likelihood-ratio test -----------------------------------------------------------
 
 #' Bootstrap likelihood-ratio test for the number of components
 #'
@@ -379,11 +326,12 @@ plot.em_bootstrap <- function(x, parm, ...) {
 #'
 #' For K = `min_components`, ... the mixtures with K and K + 1 components are fitted and
 #' \eqn{2(\log L_{K+1} - \log L_K)} is compared with its distribution under the mixture with K
-#' components: `n_boot` data sets are drawn from that mixture (with the cells that are missing in the
-#' data deleted), and both models are fitted to each of them **with the full set of starts**. Refitting
-#' from the fitted parameters alone, as is sometimes done, finds worse optima of the larger model
-#' under the null distribution, and so rejects too often. The p-value is
-#' \eqn{(1 + \#\{t^*_b \ge t\}) / (1 + B)} with B the number of data sets to which both could be fitted.
+#' components: `n_boot` data sets are drawn from that mixture (with the cells that are missing in
+#' the data deleted), and both models are fitted to each of them **with the full set of starts**.
+#' Refitting from the fitted parameters alone, as is sometimes done, finds worse optima of the
+#' larger model under the null distribution, and so rejects too often. The p-value is
+#' \eqn{(1 + \#\{t^*_b \ge t\}) / (1 + B)} with B the number of data sets to which both could be
+#' fitted.
 #'
 #' The test stops at the first K that is not rejected at `level`, which is the number of components
 #' it selects, or at `max_components` if all are rejected.
@@ -396,10 +344,10 @@ plot.em_bootstrap <- function(x, parm, ...) {
 #' @param n_boot Data sets per test. Default 199.
 #' @param level Significance level at which testing goes on. Default 0.05.
 #' @param weights Observation weights, kept with their rows in the simulated data.
-#' @param control Options of the fits, see [em_control()]; `n_starts` holds for the simulated data as
-#'   for the data.
-#' @param ... Further arguments of [em_gmm()]: `equal_proportions`, `prior`, and for a formula `data`
-#'   and `subset`. (For the methods: unused, and an error.)
+#' @param control Options of the fits, see [em_control()]; `n_starts` holds for the simulated data
+#'   as for the data.
+#' @param ... Further arguments of [em_gmm()]: `equal_proportions`, `prior`, and for a formula
+#'   `data`; others are an error.
 #' @return A list of class `em_bootstrap_lrt`: `table`, a data frame with, per test, `n_components`
 #'   (K), `alternative` (K + 1), `statistic`, `p_value`, `n_boot` (data sets used) and `mean_null`;
 #'   `statistics`, a list of the simulated statistics; `n_components`, the number selected;
@@ -435,12 +383,14 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
     extra$prior <- x$prior
     x <- x$data
   } else {
-    extra <- list(...)
-    refused <- intersect(names(extra), c("noise", "known", "start", "fixed", "n_components"))
+    # looked at by name first: `subset` is an expression that cannot be evaluated here
+    names <- names(match.call(expand.dots = FALSE)$...)
+    refused <- setdiff(names, c("data", "equal_proportions", "prior"))
     if (length(refused)) {
       em_abort(paste0("em_bootstrap_lrt() cannot use ", paste(refused, collapse = ", "), "."),
                "unused_argument")
     }
+    extra <- list(...)
   }
   if (!is.character(covariance) || length(covariance) != 1) {
     em_abort("`covariance` must be one covariance structure.", "covariance")
@@ -454,14 +404,11 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
     )
   }
   null_fit <- fit_to(x, min_components, weights, extra)
-  # from here on the data are a plain matrix: formula, data and subset have done their work
-  x <- null_fit$data
+  # from here on the data are a plain matrix: formula and data have done their work
   require_data(null_fit, "em_bootstrap_lrt()")
+  x <- null_fit$data
   weights <- null_fit$weights
-  extra <- extra[setdiff(names(extra), c("data", "subset"))]
-  spec <- gmm_spec(null_fit)
-  threads <- resolve_threads(control)
-  missing_cells <- is.na(x)
+  extra <- extra[setdiff(names(extra), "data")]
 
   rows <- list()
   statistics <- list()
@@ -480,17 +427,12 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
     }
     statistic <- max(0, 2 * (larger$loglik - null_fit$loglik))
     # both sizes to the same data, each from its own full set of starts
-    cells <- data.frame(covariance = null_fit$covariance, n_components = c(K, K + 1L))
-    n_polish <- default_polish(control, 1L, nrow(x), ncol(x), K + 1L)
-    one <- function(b) {
-      data <- draw_gmm(null_fit$parameters, nrow(x))$x
-      data[missing_cells] <- NA
-      runs <- fit_gmm(data, weights, spec, cells, NULL, control, threads, n_polish)
-      fitted <- vapply(runs, function(run) isTRUE(run$fitted), NA)
-      if (all(fitted)) max(0, 2 * (runs[[2]]$loglik - runs[[1]]$loglik)) else NA_real_
-    }
-    label <- paste("Testing", K, "against", K + 1, "components")
-    simulated <- vapply(run_replicates(n_boot, one, control, label)$results, identity, 0)
+    sizes <- c(K, K + 1L)
+    effort <- resolve_effort(control, 1L, nrow(x), ncol(x), K + 1L)
+    starts <- lapply(sizes, automatic_starts, n_starts = effort$n_starts, n = nrow(x),
+                     trees = list(), complete = !anyNA(x), labelled = FALSE)
+    runs <- bootstrap_gmm(null_fit, "parametric", n_boot, sizes, starts, effort)
+    simulated <- vapply(runs, function(r) max(0, 2 * (r[[2]]$loglik - r[[1]]$loglik)), 0)
     used <- simulated[!is.na(simulated)]
     p_value <- (1 + sum(used >= statistic)) / (1 + length(used))
     rows[[length(rows) + 1]] <- data.frame(
@@ -560,7 +502,7 @@ plot.em_bootstrap_lrt <- function(x, ...) {
       x$statistics[[i]], breaks = "FD", xlim = range(0, x$statistics[[i]], row$statistic) * 1.03,
       main = sprintf("%d vs %d components: p %s", row$n_components, row$alternative,
                      format_p_value(row$p_value)),
-      xlab = "likelihood-ratio statistic", ylab = "", col = "grey85", border = "white",
+      xlab = "likelihood-ratio statistic", ylab = "", col = "grey75", border = NA,
       font.main = 1, cex.main = 1.1
     )
     graphics::abline(v = row$statistic, lwd = 2, col = em_palette(2)[2])

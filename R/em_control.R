@@ -104,7 +104,7 @@ process <- new.env(parent = emptyenv())
   process$id <- Sys.getpid()
   isa <- Sys.getenv("EMKIT_ISA")
   if (nzchar(isa) && !kernel_set_isa_(isa)) {
-    packageStartupMessage("emkit: EMKIT_ISA = ", isa, " is not available here; ignored")
+    warning("EMKIT_ISA = ", isa, " is not available on this machine and is ignored.", call. = FALSE)
   }
 }
 

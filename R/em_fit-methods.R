@@ -285,6 +285,10 @@ classification_entropy <- function(object, type) {
   }
   z <- object$posterior
   if (is.null(z)) {
+    cell <- selected_cell(object)
+    if (type == "map" && !is.null(cell)) {
+      return((cell$BIC - cell$ICL) / 2)
+    }
     em_abort(
       paste("ICL() needs the data or the posterior, and this fit keeps neither.",
             "Fit again with `em_control(keep_data = TRUE)`."),
@@ -293,6 +297,13 @@ classification_entropy <- function(object, type) {
   }
   rows <- if (type == "map") log(row_max(z)) else rowSums(ifelse(z > 0, z * log(z), 0))
   sum(rows * (if (is.null(object$weights)) 1 else object$weights))
+}
+
+# The row of the table of models that is the fit itself, or NULL.
+selected_cell <- function(object) {
+  table <- object$selection
+  row <- which(table$covariance == object$covariance & table$n_components == object$n_components)
+  if (length(row) == 1 && is.finite(table$ICL[row])) table[row, ] else NULL
 }
 
 # Largest value of each row.

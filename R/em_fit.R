@@ -53,6 +53,6 @@ start_table <- function(run) {
   status <- ifelse(s$status == "max_iter" & !s$polished, "screened", s$status)
   data.frame(
     start = seq_len(nrow(s)), method = s$method, loglik = s$loglik, status = status, iterations = s$iterations,
-    best = !is.na(objective) & s$polished & abs(objective - top) <= 1e-6 * (1 + abs(top))
+    best = !is.na(objective) & status != "screened" & abs(objective - top) <= 1e-6 * (1 + abs(top))
   )
 }

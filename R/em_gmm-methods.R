@@ -63,8 +63,8 @@ class_names <- function(parameters) {
 #' row, averaged over the components by their posterior probabilities. That is the best guess for
 #' one value, but a data set that is completed in this way has too little variance.
 #'
-#' With known labels (`em_gmm(known = )`) the posterior of such a row is 1 for its label, in the data
-#' of the fit; new data have no labels.
+#' With known labels (`em_gmm(known = )`) the posterior of such a row is 1 for its label, in the
+#' data of the fit; new data have no labels.
 #'
 #' @param object A fit of [em_gmm()].
 #' @param newdata `NULL` (default) for the data of the fit; or a matrix, data frame or, for one
@@ -77,8 +77,8 @@ class_names <- function(parameters) {
 #' @param log `TRUE`: the logarithm of the density, or of the posterior probabilities (accurate also
 #'   where they underflow). Default `FALSE`.
 #' @param ... Unused, and an error.
-#' @return One element or row for each row of `newdata`, in its order, with its row names: an integer
-#'   vector, a numeric vector, or a matrix.
+#' @return One element or row for each row of `newdata`, in its order, with its row names: an
+#'   integer vector, a numeric vector, or a matrix.
 #' @examples
 #' fit <- em_gmm(faithful, n_components = 2, covariance = "VVV")
 #' new <- data.frame(waiting = c(50, 80, NA), eruptions = c(2, NA, 4))
@@ -94,7 +94,8 @@ predict.em_gmm <- function(object, newdata = NULL,
   check_dots_empty(..., .function = "predict.em_gmm")
   check_flag(log, "log")
   if (log && type %in% c("class", "imputed")) {
-    em_abort(paste0("`log = TRUE` has no meaning for type = \"", type, "\"."), "argument", argument = "log")
+    em_abort(paste0("`log = TRUE` has no meaning for type = \"", type, "\"."), "argument",
+             argument = "log")
   }
   known <- NULL
   if (is.null(newdata)) {
@@ -318,10 +319,10 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
 
 #' Print and summarise a Gaussian mixture
 #'
-#' `print()` shows the fit in at most 15 lines. `summary()` is the trust report: whether and by which
-#' rule the algorithm converged, how many starts agree, which components are close to degenerate,
-#' which parameters the data do not identify, how sure the classification is, and how much the
-#' components overlap.
+#' `print()` shows the fit in at most 15 lines. `summary()` is the trust report: whether and by
+#' which rule the algorithm converged, how many starts agree, which components are close to
+#' degenerate, which parameters the data do not identify, how sure the classification is, and how
+#' much the components overlap.
 #'
 #' @section The trust report:
 #' * **Convergence.** `last_gain` is the gain of the objective in the last iteration, `rate` its
@@ -332,10 +333,12 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
 #' * **Degeneracy.** A component is named if its least variance, relative to that of the data
 #'   (`relative_variance`), is below 1e-6, or if its `size` (the sum of its posterior probabilities)
 #'   is not above the number of variables where it has a covariance matrix of its own.
-#' * **Identification.** The observed information (see [vcov.em_gmm()]) is checked for directions in
-#'   which the likelihood is flat. By default this is done if it is quick; `se = TRUE` always does it.
-#' * **Component table.** `rows`: rows classified to the component; `weight`: their weights, if there
-#'   are weights; `uncertainty`: mean of 1 minus the largest posterior probability, over those rows.
+#' * **Identification.** The observed information (see [vcov.em_gmm()]) is checked for directions
+#'   in which the likelihood is flat. By default this is done if it is quick; `se = TRUE` always
+#'   does it.
+#' * **Component table.** `rows`: rows classified to the component; `weight`: their weights, if
+#'   there are weights; `uncertainty`: mean of 1 minus the largest posterior probability, over
+#'   those rows.
 #' * **Overlap.** The Bhattacharyya coefficient of two components, 0 when they are apart and 1
 #'   when they are the same: \eqn{\exp(-B)} with
 #'   \eqn{B = (\mu_1-\mu_2)'\bar\Sigma^{-1}(\mu_1-\mu_2)/8 +
@@ -345,10 +348,10 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
 #' @param parameters `TRUE`: print all parameters. Default `FALSE`.
 #' @param se `TRUE`: standard errors of the parameters too. Default `FALSE`.
 #' @param digits Significant digits.
-#' @param ... For `summary()` with `se = TRUE`, arguments of [vcov.em_gmm()] such as `type`; otherwise
-#'   an error. Unused by `print()`.
-#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_gmm` with
-#'   the elements of the report: `fit_table`, `convergence`, `starts`, `degeneracy`,
+#' @param ... For `summary()` with `se = TRUE`, arguments of [vcov.em_gmm()] such as `type`;
+#'   otherwise an error. Unused by `print()`.
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_gmm`
+#'   with the elements of the report: `fit_table`, `convergence`, `starts`, `degeneracy`,
 #'   `not_identified` (names, or `NULL` if not checked), `components`, `overlap` (K x K),
 #'   `coefficients` (estimate and `std_error`), and those of the fit that are printed.
 #' @seealso [plot.em_gmm()], [tidy.em_gmm()]
@@ -362,34 +365,38 @@ NULL
 #' @rdname print.em_gmm
 #' @export
 print.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
-  print_gmm_title(x)
-  cat("\n")
+  title <- gmm_title(x)
+  ending <- strwrap(convergence_line(x), exdent = 2)
+  cat(title, "", sep = "\n")
   print_fit_table(gmm_fit_table(x))
   cat("\n")
-  print_gmm_parameters(x, digits, most = 4L)
-  cat(strwrap(convergence_line(x), exdent = 2), sep = "\n")
+  # 15 lines in all: the fit table and blanks take 4, the parameters' header and remainder 2
+  print_gmm_parameters(x, digits, most = min(4L, 9L - length(title) - length(ending)))
+  cat(ending, sep = "\n")
   invisible(x)
 }
 
-# Title, call and the covariance structure in words: 3 or 4 lines.
-print_gmm_title <- function(x) {
+# Title, call and the covariance structure in words: 3 to 5 lines.
+gmm_title <- function(x) {
   extras <- c(
     if (isTRUE(x$noise)) "uniform noise", if (isTRUE(x$equal_proportions)) "equal proportions",
     if (!is.null(x$prior)) "a prior", if (!is.null(x$fixed)) "fixed parameters",
     if (!is.null(x$known)) "known labels", if (!is.null(x$weights)) "observation weights",
     if (!is.null(x$data) && anyNA(x$data)) "missing values"
   )
-  cat("Gaussian mixture fitted by EM",
-      if (length(extras)) paste0(", with ", paste(extras, collapse = ", ")), "\n", sep = "")
-  if (!is.null(x$call)) {
-    cat(format_call(x$call), sep = "\n")
-  }
-  cat("Covariance: ", describe_covariance(x$covariance, x$n_components), "\n", sep = "")
+  c(
+    strwrap(paste(c("Gaussian mixture fitted by EM", if (length(extras)) ", with ",
+                    paste(extras, collapse = ", ")), collapse = ""), exdent = 2),
+    if (!is.null(x$call)) format_call(x$call),
+    paste0("Covariance: ", describe_covariance(x$covariance, x$n_components))
+  )
 }
 
 # The one-row table of a fit: components, log-likelihood, df, nobs, criteria.
 gmm_fit_table <- function(x) {
-  icl <- tryCatch(ICL(x), em_error_no_data = function(e) NA_real_)
+  # stored with the fit: printing must not cost a pass over large data
+  cell <- selected_cell(x)
+  icl <- if (is.null(cell)) tryCatch(ICL(x), em_error_no_data = function(e) NA_real_) else cell$ICL
   data.frame(
     n_components = x$n_components, loglik = x$loglik, df = x$df, nobs = x$nobs,
     AIC = stats::AIC(x), BIC = stats::BIC(x), ICL = icl
@@ -504,8 +511,9 @@ near_degenerate <- function(object) {
   }
   d <- length(object$variables)
   own <- substr(object$covariance, nchar(object$covariance), nchar(object$covariance)) == "V"
+  rows <- table$size * object$n_rows / object$nobs
   table$concern <- ""
-  table$concern[own & table$size <= d] <- "no more rows than variables"
+  table$concern[own & rows < d + 1 - 1e-6] <- "no more rows than variables"
   table$concern[table$relative_variance < 1e-6] <- "nearly singular"
   table
 }
@@ -550,9 +558,9 @@ gmm_component_table <- function(object) {
   }
   if (!is.null(posterior)) {
     uncertainty <- 1 - row_max(posterior)
-    table$uncertainty <- vapply(
-      seq_along(classes), function(k) if (any(class == k)) mean(uncertainty[class == k]) else NA_real_, 0
-    )
+    table$uncertainty <- vapply(seq_along(classes), function(k) {
+      if (any(class == k)) mean(uncertainty[class == k]) else NA_real_
+    }, 0)
   }
   table
 }
@@ -581,8 +589,7 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
   as_fit$known <- if (x$has$known) TRUE
   as_fit$weights <- if (x$has$weights) TRUE
   as_fit$data <- if (x$has$missing) NA
-  print_gmm_title(as_fit)
-  cat("\n")
+  cat(gmm_title(as_fit), "", sep = "\n")
   print_fit_table(x$fit_table)
   cat("\nTrust report\n")
   report <- c(
@@ -612,11 +619,9 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
 report_convergence <- function(x) {
   convergence <- x$convergence
   gains <- paste0(
-    if (!is.null(convergence$last_gain)) paste("; last gain", format_number(convergence$last_gain, 2)),
-    if (!is.null(convergence$rate)) paste(", rate", format_number(convergence$rate, 3)),
-    if (!is.null(convergence$remaining_gain)) {
-      paste(", expected remaining gain", format_number(convergence$remaining_gain, 2))
-    }
+    "; last gain ", format_number(convergence$last_gain, 2),
+    ", rate ", format_number(convergence$rate, 3),
+    ", expected remaining gain ", format_number(convergence$remaining_gain, 2)
   )
   iterations <- count_of(x$fit$iterations, "iteration")
   text <- if (isTRUE(x$fit$converged)) {
@@ -642,7 +647,8 @@ report_starts <- function(x) {
   } else {
     lost <- sum(x$starts$status %in% c("degenerate", "failed"))
     paste0(
-      agree$best, " of ", agree$n, if (agree$screened) " run to the end", " reached the best optimum",
+      agree$best, " of ", agree$n, if (agree$screened) " run to the end",
+      " reached the best optimum",
       if (agree$screened) paste0("; ", agree$screened, " worse after a short run"),
       if (lost) paste0("; ", lost, " degenerate"), ".",
       if (agree$best == 1) " Only one did: use more starts (em_control(n_starts = ))."

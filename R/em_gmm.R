@@ -166,8 +166,8 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
     cell_obstacle(cells$covariance[i], cells$n_components[i], d, look, spec)
   }, "")
   if (nrow(cells) == 1L && nzchar(cells$message)) {
-    em_abort(sprintf("%s with %d component%s cannot be fitted: %s.", cells$covariance, cells$n_components,
-                     if (cells$n_components == 1L) "" else "s", cells$message), "cannot_fit")
+    em_abort(sprintf("%s with %s cannot be fitted: %s.", cells$covariance, count_components(cells$n_components),
+                     cells$message), "cannot_fit")
   }
   todo <- which(!nzchar(cells$message))
   if (length(todo) == 0L) {
@@ -185,14 +185,14 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
   if (is.na(best)) abort_degenerate(cells, runs)
   fit <- build_gmm(input, weights, spec, cells, runs, best, criterion, control, threads, call)
   if (!fit$converged) {
-    em_warn(sprintf(paste0("The fit of %s with %d components %s. Raise `max_iter`, or try another ",
-                           "`acceleration`, in em_control()."), fit$covariance, fit$n_components, fit$message),
+    em_warn(sprintf(paste0("The fit of %s with %s %s. Raise `max_iter`, or try another ",
+                           "`acceleration`, in em_control()."), fit$covariance, count_components(fit$n_components), fit$message),
             "not_converged")
   }
   spurious <- fit$selection$message[best]
   if (fit$selection$status[best] == "spurious") {
-    em_warn(sprintf(paste0("%s with %d components is spurious: %s. Use fewer components, a simpler structure or ",
-                           "`prior = TRUE`."), fit$covariance, fit$n_components, spurious), "spurious")
+    em_warn(sprintf(paste0("%s with %s is spurious: %s. Use fewer components, a simpler structure or ",
+                           "`prior = TRUE`."), fit$covariance, count_components(fit$n_components), spurious), "spurious")
   }
   fit
 }
@@ -385,7 +385,7 @@ check_prior <- function(prior, look, x, d) {
   if (prior$df <= d - 1) em_abort(sprintf("The prior's `df` must be above %d.", d - 1L), "prior")
   prior$scale_by_size <- is.null(prior$scale)
   if (is.null(prior$scale)) {
-    prior$scale <- if (is.null(look$correlation)) diag(look$sd^2, d) else {
+    prior$scale <- if (is.null(look$correlation) || !is.null(look$collinear)) diag(look$sd^2, d) else {
       stats::cov2cor(look$correlation) * tcrossprod(look$sd)
     }
   }
@@ -403,7 +403,8 @@ check_prior <- function(prior, look, x, d) {
 cell_obstacle <- function(code, k, d, look, spec) {
   if (k > look$n_distinct) return(sprintf("the data have only %d distinct rows", as.integer(look$n_distinct)))
   full <- substr(code, 3L, 3L) %in% c("E", "V")
-  if (full && !is.null(look$collinear) && is.null(spec$prior) && !all(spec$fixed$covariance_fixed %in% TRUE)) {
+  held <- !is.null(spec$fixed$covariance_fixed) && all(spec$fixed$covariance_fixed)
+  if (full && !is.null(look$collinear) && is.null(spec$prior) && !held) {
     return(paste0("the columns are collinear: ", look$collinear))
   }
   ""
@@ -453,8 +454,14 @@ refit_leaders <- function(x, weights, spec, cells, runs, criterion, control, thr
   again <- fit_gmm(x, weights, spec, cells[leaders, ], NULL, effort, threads, extra)
   objective <- function(run) if (isTRUE(run$fitted)) run$loglik + run$log_prior else -Inf
   for (i in seq_along(leaders)) {
-    before <- objective(runs[[leaders[i]]])
-    if (objective(again[[i]]) >= before - 1e-9 * abs(before)) runs[[leaders[i]]] <- again[[i]]
+    first <- runs[[leaders[i]]]
+    gain <- objective(again[[i]]) - objective(first)
+    if (gain > 1e-8 * (1 + abs(objective(first)))) {
+      runs[[leaders[i]]] <- again[[i]]
+    } else {
+      # The same optimum: the first run is the one that has a way to show from its start to here.
+      runs[[leaders[i]]]$starts <- again[[i]]$starts
+    }
   }
   runs
 }
@@ -557,6 +564,8 @@ spurious_components <- function(cells, runs, spec, d, nobs) {
   }, "")
 }
 
+count_components <- function(k) if (k == 1L) "1 component" else paste(k, "components")
+
 # What to say of a run without parameters.
 degeneracy_message <- function(run) {
   component <- if (length(run$component) == 1L) sprintf("component %d", run$component) else "a component"
@@ -571,9 +580,9 @@ abort_degenerate <- function(cells, runs) {
   i <- which(!vapply(runs, is.null, NA))[1L]
   run <- runs[[i]]
   em_abort(
-    sprintf(paste0("%s with %d components: %s, in every start. Duplicated, rounded or collinear points do this. ",
+    sprintf(paste0("%s with %s: %s, in every start. Duplicated, rounded or collinear points do this. ",
                    "Try fewer components, a simpler structure (\"EEE\", \"EEI\") or `prior = TRUE`."),
-            cells$covariance[i], cells$n_components[i], degeneracy_message(run)),
+            cells$covariance[i], count_components(cells$n_components[i]), degeneracy_message(run)),
     "degenerate", component = run$component
   )
 }

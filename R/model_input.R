@@ -139,6 +139,12 @@ check_data <- function(x, variables, weights, limit, threads) {
                "Columns %s have no observed value. Leave them out.", "all_missing")
   name_columns(look$lowest == look$highest, "Column %s is constant: its variance is zero. Leave it out.",
                "Columns %s are constant: their variances are zero. Leave them out.", "constant_column")
+  # The digits of such a column are used up by its offset.
+  offset <- pmax(abs(look$lowest), abs(look$highest))
+  name_columns(look$sd <= 1e-13 * offset,
+               "Column %s is constant up to rounding. Subtract its mean before it is rounded, or leave it out.",
+               "Columns %s are constant up to rounding. Subtract their means before they are rounded, or leave them out.",
+               "constant_column")
   look$collinear <- collinear_columns(look$correlation, variables)
   look
 }
@@ -148,8 +154,8 @@ collinear_columns <- function(correlation, variables) {
   if (is.null(correlation) || !all(is.finite(correlation))) return(NULL)
   d <- ncol(correlation)
   if (d < 2L) return(NULL)
-  # A column of which less than 1e-12 of the variance is its own.
-  root <- suppressWarnings(chol(correlation, pivot = TRUE, tol = 1e-12))
+  # A column of which less than 1e-10 of the variance is its own: the core's limit (kMaxInflation).
+  root <- suppressWarnings(chol(correlation, pivot = TRUE, tol = 1e-10))
   rank <- attr(root, "rank")
   if (rank == d) return(NULL)
   pivot <- attr(root, "pivot")

@@ -6,23 +6,23 @@
 #' models, the trace of the algorithm, or its starts.
 #'
 #' * `"classification"`: the data by component with ellipses that hold the shares `level` of each
-#'   component; a histogram and the component curves for one variable; for three and more variables a
-#'   matrix with data and ellipses below the diagonal, marginal densities on it, and ellipses alone
-#'   above.
+#'   component; a histogram and the component curves for one variable; for three and more
+#'   variables a matrix with data and ellipses below the diagonal, marginal densities on it, and
+#'   ellipses alone above.
 #' * `"density"`: the density of the mixture: curve, contours that enclose 25, 50, 75 and 95 % of
 #'   it, or, for three and more variables, a matrix of the contours of the marginal densities.
 #' * `"uncertainty"`: points larger and darker the less sure their classification is.
 #' * `"selection"`: the criterion of every fitted model by number of components, one line per
-#'   covariance structure, the best marked by a ring. A model that could not be fitted is a gap in its
-#'   line, and a cross at the top.
+#'   covariance structure, the best marked by a ring. A model that could not be fitted is a gap in
+#'   its line, and a cross at the top.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
 #' * `"starts"`: the log-likelihood that every start reached, sorted; many at the top mean that the
 #'   optimum can be trusted.
 #'
-#' Rows with missing values are drawn as open symbols at their conditional means; wholly missing rows
-#' are not drawn. The colours are told apart by colour-blind readers, and each component has its own
-#' symbol. One-panel plots leave `par()` alone, so they can be added to and put
-#' side by side.
+#' Rows with missing values are drawn as open symbols at their conditional means; wholly missing
+#' rows are not drawn. The colours are told apart by colour-blind readers, and each component has
+#' its own symbol. One-panel plots leave `par()` alone, so they can be added to and put side by
+#' side.
 #'
 #' @param x A fit of [em_gmm()].
 #' @param type What to plot, see the details. Default `"classification"`.
@@ -100,26 +100,26 @@ panel_title <- function(look, default, note = "") {
   }
 }
 
-# One-line legend between title and panel; inside the panel when it is too wide for that.
-legend_above <- function(labels, ..., show = TRUE) {
+# One-line legend between title and panel, in smaller print if need be; inside the panel, in the
+# given corner, when it is too wide even so.
+legend_above <- function(labels, ..., show = TRUE, corner = "topright") {
   if (!show) {
     return(invisible())
   }
   usr <- graphics::par("usr")
-  arguments <- list(legend = labels, bty = "n", xpd = NA, x.intersp = 0.7, ...)
-  size <- do.call(graphics::legend, c(list(x = "top", horiz = TRUE, plot = FALSE), arguments))
-  left <- usr[1] - 0.8 * graphics::par("cxy")[1]
-  if (size$rect$w <= 1.04 * (usr[2] - usr[1])) {
-    line <- graphics::par("cxy")[2]
-    top <- usr[4] + 0.25 * line + size$rect$h
-    do.call(graphics::legend, c(list(x = left, y = top, horiz = TRUE), arguments))
-  } else {
-    arguments$bty <- "o"
-    do.call(graphics::legend, c(
-      list(x = "topright", bg = fade("white", 0.85), box.col = "grey80",
-           ncol = ceiling(length(labels) / 12), cex = 0.85, inset = 0.01), arguments
-    ))
+  draw <- function(cex, ...) {
+    graphics::legend(legend = labels, xpd = NA, x.intersp = 0.7, cex = cex, ...)
   }
+  for (cex in c(1, 0.85, 0.75)) {
+    size <- draw(cex, x = "top", horiz = TRUE, plot = FALSE, ...)$rect
+    if (size$w <= 1.04 * (usr[2] - usr[1])) {
+      draw(cex, x = usr[1] - 0.8 * graphics::par("cxy")[1],
+           y = usr[4] + 0.25 * graphics::par("cxy")[2] + size$h, horiz = TRUE, bty = "n", ...)
+      return(invisible())
+    }
+  }
+  draw(0.8, x = corner, bg = fade("white", 0.85), box.col = "grey80",
+       ncol = ceiling(length(labels) / 12), inset = 0.01, ...)
   invisible()
 }
 
@@ -148,23 +148,31 @@ draw_points <- function(fit, points, pair, cex = 0.9) {
   style <- class_style(fit)
   class <- points$class
   n <- length(class)
-  alpha <- if (n > 2000) 0.35 else if (n > 500) 0.5 else 0.7
+  alpha <- if (n > 2000) 0.25 else if (n > 500) 0.5 else 0.7
+  if (n > 2000) {
+    cex <- 0.6 * cex
+  }
   fill <- fade(style$colour, alpha)[class]
   fill[points$incomplete] <- NA
   graphics::points(
     points$x[, pair[1]], points$x[, pair[2]], pch = style$symbol[class],
-    col = fade(style$colour, min(1, alpha + 0.25))[class], bg = fill, cex = cex, lwd = 0.7
+    col = fade(style$colour, min(1, alpha + 0.25))[class], bg = fill, cex = cex,
+    lwd = if (n > 2000) 0.4 else 0.7
   )
 }
 
-# Ellipses and centres of all components in one panel.
-draw_ellipses <- function(fit, pair, level, numbers = FALSE, lwd = 1.6) {
+# Ellipses and centres of all components in one panel. `dense`: over many points.
+draw_ellipses <- function(fit, pair, level, dense, numbers = FALSE, lwd = 1.6) {
   style <- class_style(fit)
   for (k in seq_len(fit$n_components)) {
     for (i in seq_along(level)) {
       edge <- ellipse_points(
         fit$parameters$means[pair, k], component_covariance(fit$parameters, k)[pair, pair], level[i]
       )
+      if (dense) {
+        # a white edge keeps the line visible on a cloud of its own colour
+        graphics::lines(edge, col = fade("white", 0.8), lwd = lwd + 2)
+      }
       graphics::lines(edge, col = style$colour[k], lwd = lwd, lty = i)
     }
     centre <- fit$parameters$means[pair, k]
@@ -271,7 +279,7 @@ plot_plane <- function(fit, pair, points, look, type, level) {
   switch(type,
     classification = {
       draw_points(fit, points, pair)
-      draw_ellipses(fit, pair, level)
+      draw_ellipses(fit, pair, level, dense = length(points$class) > 2000)
       panel_title(look, "Classification", points$note)
       class_legend(fit, points, look)
     },
@@ -280,7 +288,7 @@ plot_plane <- function(fit, pair, points, look, type, level) {
                        bg = ifelse(points$incomplete, NA, fade("grey40", 0.35)))
       draw_contours(fit, pair, graphics::par("usr"), labels = TRUE)
       panel_title(look, "Mixture density", points$note)
-      legend_above("contours enclose the given share of the mixture", lty = 1, lwd = 1.6,
+      legend_above("contours: share of the mixture enclosed", lty = 1, lwd = 1.6,
                    col = em_palette(1), seg.len = 1.4, show = look$legend)
     },
     uncertainty = {
@@ -309,7 +317,7 @@ plot_matrix <- function(fit, variables, points, look, type, level) {
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
   p <- length(variables)
-  graphics::par(mfrow = c(p, p), mar = rep(0.25, 4), oma = c(3.2, 3.6, 4.6, 3.2), mgp = c(2, 0.5, 0),
+  graphics::par(mfrow = c(p, p), mar = rep(0.25, 4), omi = matrix_margins(), mgp = c(2, 0.5, 0),
                 tcl = -0.25, las = 1, cex = if (p > 4) 0.66 else 0.8)
   top <- largest_uncertainty(fit)
   limits <- lapply(variables, function(v) plot_range(fit, v, points$x[, v]))
@@ -322,7 +330,8 @@ plot_matrix <- function(fit, variables, points, look, type, level) {
       draw_diagonal(fit, variables[i], points, limits[[i]], type)
     } else if (type == "classification") {
       if (i > j) draw_points(fit, points, pair, cex = small)
-      draw_ellipses(fit, pair, level, numbers = i < j, lwd = 1.2)
+      draw_ellipses(fit, pair, level, i > j && length(points$class) > 2000, numbers = i < j,
+                    lwd = 1.2)
     } else if (type == "density") {
       if (i > j) {
         graphics::points(points$x[, pair], pch = 16, cex = 0.75 * small, col = fade("grey30", 0.45))
@@ -337,6 +346,12 @@ plot_matrix <- function(fit, variables, points, look, type, level) {
     if (i == 1 && j == p && p > 1) graphics::axis(4, col = NA, col.ticks = "grey40")
   }
   matrix_heading(fit, points, look, type)
+}
+
+# Outer margins of a matrix of panels, in inches (lines of text differ between the panels and the
+# heading), less on a small device.
+matrix_margins <- function() {
+  c(0.45, 0.5, 0.75, 0.45) * min(1, min(graphics::par("din")) / 5)
 }
 
 # Diagonal panel of a matrix: name of the variable over its marginal density by class.
@@ -367,16 +382,16 @@ draw_diagonal <- function(fit, variable, points, limits, type) {
 matrix_heading <- function(fit, points, look, type) {
   default <- c(classification = "Classification", density = "Marginal densities",
                uncertainty = "Uncertainty of the classification")[[type]]
-  graphics::mtext(if (is.null(look$main)) default else look$main, outer = TRUE, side = 3, line = 2.7,
-                  adj = 0, font = 2, cex = 1.05)
-  if (nzchar(points$note)) {
-    graphics::mtext(points$note, outer = TRUE, side = 3, line = 2.8, adj = 1, cex = 0.75,
-                    col = "grey40")
-  }
   # one panel over the whole device, so that the legend of one-panel plots can be used
-  graphics::par(mfrow = c(1, 1), mar = rep(0, 4), oma = c(3.2, 3.6, 4.0, 3.2), cex = 0.9, new = TRUE)
+  graphics::par(mfrow = c(1, 1), mar = rep(0, 4), omi = matrix_margins(), cex = 0.9,
+                new = TRUE)
   graphics::plot.default(NA, NA, xlim = c(0, 1), ylim = c(0, 1), axes = FALSE, ann = FALSE,
                          xaxs = "i", yaxs = "i")
+  graphics::mtext(if (is.null(look$main)) default else look$main, side = 3, line = 1.7, adj = 0,
+                  font = 2, cex = 1.05)
+  if (nzchar(points$note)) {
+    graphics::mtext(points$note, side = 3, line = 1.8, adj = 1, cex = 0.75, col = "grey40")
+  }
   switch(type,
     classification = class_legend(fit, points, look),
     density = legend_above("contours enclose 25, 50, 75 and 95 % of the mixture", lty = 1,
@@ -409,7 +424,7 @@ plot_selection <- function(fit, look) {
              paste0(fit$criterion, " (lower is better)"), look, xaxt = "n", yaxt = "n")
   graphics::axis(1, at = components)
   graphics::axis(2, las = 0)
-  # many structures: the better half in full colour, the others thin, so that lines can be told apart
+  # many structures: the better half in full colour, the others thin
   rank <- seq_along(codes)
   colour <- em_palette(length(codes))
   symbol <- em_symbols(length(codes))
@@ -516,7 +531,9 @@ plot_starts <- function(fit, look) {
     bg = ifelse(table$best, colour[method], "white"), cex = 1.2, lwd = 1.4
   )
   failed <- sum(table$failed)
-  note <- paste0("filled: reached the best optimum", if (failed) paste0("; x: failed (", failed, ")"))
+  note <- paste0("filled: reached the best optimum",
+                 if (failed) paste0("; x: failed (", failed, ")"))
   panel_title(look, paste0("Starts: ", sum(table$best), " of ", nrow(table), " agree"), note)
-  legend_above(methods, pch = symbol, col = colour, pt.bg = colour, show = look$legend)
+  legend_above(methods, pch = symbol, col = colour, pt.bg = colour, show = look$legend,
+               corner = "bottomright")
 }

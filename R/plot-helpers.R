@@ -69,7 +69,7 @@ plot_points <- function(fit, max_points) {
   }
   colnames(x) <- fit$variables
   list(
-    x = x, rows = rows, class = max.col(posterior, "first"), incomplete = incomplete,
+    x = x, rows = rows, class = max.col(posterior, "first"), incomplete = unname(incomplete),
     uncertainty = 1 - row_max(posterior), note = thinning_note(length(rows), n)
   )
 }

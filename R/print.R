@@ -7,9 +7,18 @@ format_number <- function(x, digits = max(3L, getOption("digits") - 3L)) {
   text
 }
 
-# One number per element, each at its own scale (for tables whose rows differ in magnitude).
+# One number per element, each to `digits` significant digits with trailing zeros (for tables whose
+# rows differ in magnitude).
 format_each <- function(x, digits = max(3L, getOption("digits") - 3L)) {
-  vapply(x, format_number, "", digits = digits, USE.NAMES = FALSE)
+  size <- abs(x)
+  plain <- is.na(x) | size == 0 | (size >= 1e-4 & size < 1e6)
+  text <- character(length(x))
+  text[plain] <- formatC(x[plain], digits = digits, format = "fg", flag = "#")
+  text[!plain] <- formatC(x[!plain], digits = digits - 1L, format = "e")
+  text <- sub("\\.$", "", trimws(text))
+  text[x == 0] <- "0"
+  text[is.na(x)] <- "-"
+  text
 }
 
 # Log-likelihoods and criteria: two decimals, which is what differences are judged by.
@@ -37,7 +46,8 @@ abbreviate_list <- function(x, most = 6L) {
 
 # The call on at most `lines` lines of the console's width.
 format_call <- function(call, lines = 2L, width = getOption("width")) {
-  text <- deparse(call, width.cutoff = min(500L, max(20L, width - 5L)))
+  # a call made by do.call() can hold the data themselves: a few lines of it are enough
+  text <- deparse(call, width.cutoff = min(500L, max(20L, width - 5L)), nlines = 4L * lines)
   text <- trimws(text)
   text <- strwrap(paste(text, collapse = " "), width = width, exdent = 2)
   if (length(text) > lines) {
@@ -51,10 +61,9 @@ format_call <- function(call, lines = 2L, width = getOption("width")) {
 print_table <- function(table, indent = 1L) {
   cells <- rbind(colnames(table), table)
   labels <- c("", rownames(table))
-  pad <- function(x, side) formatC(x, width = max(nchar(x, "width")), flag = side)
   columns <- lapply(seq_len(ncol(cells)), function(j) pad_left(cells[, j]))
   left <- if (is.null(rownames(table))) NULL else list(pad_right(labels))
-  lines <- do.call(paste, c(left, columns, sep = "  "))
+  lines <- sub(" +$", "", do.call(paste, c(left, columns, sep = "  ")))
   cat(paste0(strrep(" ", indent), lines, "\n"), sep = "")
 }
 
@@ -85,13 +94,14 @@ convergence_line <- function(fit) {
   )
   agree <- starts_that_agree(fit)
   if (!is.null(agree) && agree$n > 1) {
-    line <- paste0(line, "; ", agree$best, " of ", agree$n, if (agree$screened) " polished", " starts reached this optimum")
+    line <- paste0(line, "; ", agree$best, " of ", agree$n, if (agree$screened) " polished",
+                   " starts agree")
   }
   paste0(line, ".")
 }
 
-# How many starts were run to the end (`n`), reached the best optimum (`best`), and were dropped after
-# a short run (`screened`); or NULL.
+# How many starts were run to the end (`n`), reached the best optimum (`best`), and were dropped
+# after a short run (`screened`); or NULL.
 starts_that_agree <- function(fit) {
   if (is.null(fit$starts) || !NROW(fit$starts)) {
     return(NULL)

@@ -37,8 +37,8 @@ generics::augment
 #'   `tidy(type = "parameters")`: `term`, `estimate`, `std.error` (see [vcov.em_gmm()]; `NA` if not
 #'   identified), and `conf.low`, `conf.high`.
 #'
-#'   `glance()`: `covariance`, `n_components`, `logLik`, `AIC`, `BIC`, `ICL` (lower is better), `df`,
-#'   `nobs`, `converged`, `status`, `iterations`.
+#'   `glance()`: `covariance`, `n_components`, `logLik`, `AIC`, `BIC`, `ICL` (lower is better),
+#'   `df`, `nobs`, `converged`, `status`, `iterations`.
 #'
 #'   `augment()`: the data with `.class` (factor), `.uncertainty` (1 minus the largest posterior
 #'   probability), and `.posterior_1`, ....

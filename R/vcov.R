@@ -1,10 +1,10 @@
 # Standard errors from the model's own score.
 #
 # Fisher's identity: the score of the observed-data log-likelihood is the expected complete-data
-# score, so one E-step (gmm_statistics_) gives it. The observed information is its central difference
-# along the df directions of a local chart of the model, and the variance of any smooth function of
-# the parameters follows by the delta method. The chart lives in units of the fitted components
-# (whitened means, log-covariances), so nothing here depends on the units of the data.
+# score, so one E-step (gmm_statistics_) gives it. The observed information is its central
+# difference along the df directions of a local chart of the model, and the variance of any smooth
+# function of the parameters follows by the delta method. The chart lives in units of the fitted
+# components (whitened means, log-covariances), so nothing here depends on the units of the data.
 
 #' Variance matrix of the estimates of a Gaussian mixture
 #'
@@ -12,12 +12,13 @@
 #' formula, or from a bootstrap.
 #'
 #' **Observed information.** The score of the observed-data log-likelihood is obtained from one
-#' E-step by Fisher's identity (Louis, 1982), also for incomplete rows, weights, known labels and a
-#' noise component. Its central differences along the `df` free directions of the covariance
+#' E-step by Fisher's identity (Louis, 1982), also for incomplete rows, weights, known labels and
+#' a noise component. Its central differences along the `df` free directions of the covariance
 #' structure (2 `df` E-steps), together with the curvature of that structure, give the observed
 #' information \eqn{I}. With \eqn{J} the derivative of the coefficients with respect to the free
-#' directions the result is \eqn{J I^{-1} J'}. With a prior (`em_gmm(prior = )`) the curvature of the
-#' log prior is part of \eqn{I}, so that the result is the normal approximation of the posterior.
+#' directions the result is \eqn{J I^{-1} J'}. With a prior (`em_gmm(prior = )`) the curvature of
+#' the log prior is part of \eqn{I}, so that the result is the normal approximation of the
+#' posterior.
 #'
 #' **Sandwich.** \eqn{J I^{-1} M I^{-1} J'} with \eqn{M} the sum over rows of the outer products of
 #' their scores. It stays valid when the components are not exactly normal. With observation
@@ -164,7 +165,10 @@ gmm_chart <- function(fit) {
 
   # means: whitened directions
   means <- lapply(seq_len(K), function(k) {
-    list(basis = if (free$means[k]) t(chol(component_covariance(parameters, k))) else matrix(0, d, 0))
+    if (!free$means[k]) {
+      return(list(basis = matrix(0, d, 0)))
+    }
+    list(basis = t(chol(component_covariance(parameters, k))))
   })
   for (k in seq_len(K)) {
     means[[k]]$index <- used + seq_len(ncol(means[[k]]$basis))
@@ -238,10 +242,10 @@ proportion_tangents <- function(proportions, chart) {
   tangents
 }
 
-# Tangents and curvature of a covariance structure at the given covariances. The three letters of a
-# code say whether volume, shape and orientation are equal (E), vary (V) or are trivial (I).
-# List per component: index (into the covariance part of eta), tangents (d x d x n, d Sigma_k / d eta)
-# and curvature(G) (n x n: sum_ab G_ab d2 Sigma_k,ab / d eta d eta').
+# Tangents and curvature of a covariance structure at the given covariances. The three letters of
+# a code say whether volume, shape and orientation are equal (E), vary (V) or are trivial (I).
+# List per component: index (into the covariance part of eta), tangents (d x d x n, d Sigma_k / d
+# eta) and curvature(G) (n x n: sum_ab G_ab d2 Sigma_k,ab / d eta d eta').
 covariance_chart <- function(covariances, code, free) {
   d <- dim(covariances)[1]
   K <- dim(covariances)[3]
@@ -418,6 +422,9 @@ common_eigenvectors <- function(each) {
 # move, plus the volume of the noise box. Equals df for a regular structure (contract tests).
 parameter_map_rank <- function(fit) {
   jacobian <- gmm_chart(fit)$jacobian
+  if (ncol(jacobian) == 0) {
+    return(0L + isTRUE(fit$noise))
+  }
   # rows and columns in comparable units before the rank is judged
   jacobian <- jacobian / pmax(sqrt(rowSums(jacobian^2)), .Machine$double.xmin)
   jacobian <- sweep(jacobian, 2, pmax(sqrt(colSums(jacobian^2)), .Machine$double.xmin), `/`)
@@ -433,15 +440,16 @@ component_covariance <- function(parameters, k) {
   matrix(covariances[, , k], dim(covariances)[1])
 }
 
-# Natural covariance score G_k = dl / dSigma_k (symmetric): (Sigma^-1 S_k Sigma^-1 - n_k Sigma^-1) / 2.
+# Natural covariance score G_k = dl / dSigma_k (symmetric): (Sigma^-1 S_k Sigma^-1 - n_k Sigma^-1)
+# / 2.
 gmm_covariance_score <- function(scatter, n, parameters, k) {
   precision <- chol2inv(chol(component_covariance(parameters, k)))
   scatter <- matrix(scatter[, , k], nrow(precision))
   (precision %*% scatter %*% precision - n[k] * precision) / 2
 }
 
-# What the normal-inverse-Wishart prior adds to the statistics: sums (d x K), scatter (d x d x K) and
-# counts of the covariances (one per class). Where all components share one matrix, it has one
+# What the normal-inverse-Wishart prior adds to the statistics: sums (d x K), scatter (d x d x K)
+# and counts of the covariances (one per class). Where all components share one matrix, it has one
 # inverse Wishart density, shared out here in equal parts.
 gmm_pseudo_observations <- function(fit, parameters) {
   prior <- fit$prior

@@ -217,6 +217,7 @@ class Evaluation {
  private:
   static GmmOptions noise_options(const Rcpp::List& parameters) {
     GmmOptions o;
+    o.collapse_guard = false;
     if (parameters.containsElementNamed("noise") && !Rf_isNull(parameters["noise"])) {
       const Rcpp::List noise = parameters["noise"];
       o.noise_log_sides = log_sides(noise, "sides");

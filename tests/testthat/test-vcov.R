@@ -239,6 +239,11 @@ test_that("fixed parameters have variance 0 and the others are right given them"
   fit <- fit_small("VVV", fixed = list(proportions = c(0.6, 0.4)))
   expect_equal(unname(diag(vcov(fit))[1:2]), c(0, 0))
   expect_equal(parameter_map_rank(fit), fit$df)
+  p <- fit$parameters
+  fit <- fit_small("VVV", fixed = p[c("proportions", "means", "covariances")])
+  expect_equal(fit$df, 0)
+  expect_equal(parameter_map_rank(fit), 0)
+  expect_true(all(vcov(fit) == 0))
 })
 
 test_that("one normal distribution has the textbook variances", {

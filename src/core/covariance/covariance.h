@@ -32,6 +32,18 @@ class CovarianceStructure {
   // The exact M-step: `covariances` (same form as the scatter) maximises the expected complete-data log-likelihood over
   // the structure. False when there is no maximum (a scatter matrix is singular where it must not be).
   virtual bool m_step(const Scatter& scatter, SymmetricSet& covariances) = 0;
+
+  // A copy with what it keeps.
+  virtual std::unique_ptr<CovarianceStructure> clone() const = 0;
+};
+
+// Writes clone() for a structure: struct Vvv : CovarianceStructureOf<Vvv>.
+template <class Derived>
+class CovarianceStructureOf : public CovarianceStructure {
+ public:
+  std::unique_ptr<CovarianceStructure> clone() const final {
+    return std::unique_ptr<CovarianceStructure>(new Derived(static_cast<const Derived&>(*this)));
+  }
 };
 
 struct CovarianceEntry {

@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Eee final : public CovarianceStructure {
+class Eee final : public CovarianceStructureOf<Eee> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     out.values = s.scatter.values / s.n(0);

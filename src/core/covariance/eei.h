@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Eei final : public CovarianceStructure {
+class Eei final : public CovarianceStructureOf<Eei> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     out.values = s.scatter.values / s.n(0);

@@ -5,7 +5,7 @@
 
 namespace emkit {
 
-class Eev final : public CovarianceStructure {
+class Eev final : public CovarianceStructureOf<Eev> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     std::vector<MatrixXd> vectors(static_cast<size_t>(s.n_components()));

@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Eii final : public CovarianceStructure {
+class Eii final : public CovarianceStructureOf<Eii> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     out.values.setConstant(s.scatter.trace(0) / (static_cast<double>(s.d()) * s.n(0)));

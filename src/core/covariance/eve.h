@@ -5,7 +5,7 @@
 
 namespace emkit {
 
-class Eve final : public CovarianceStructure {
+class Eve final : public CovarianceStructureOf<Eve> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     MatrixXd diagonals;

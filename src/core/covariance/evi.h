@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Evi final : public CovarianceStructure {
+class Evi final : public CovarianceStructureOf<Evi> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     VectorXd g(s.n_components());

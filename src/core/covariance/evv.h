@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Evv final : public CovarianceStructure {
+class Evv final : public CovarianceStructureOf<Evv> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     const double dim = static_cast<double>(s.d());

@@ -5,7 +5,7 @@
 
 namespace emkit {
 
-class Vee final : public CovarianceStructure {
+class Vee final : public CovarianceStructureOf<Vee> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     const Index d = s.d(), n_components = s.n_components();

@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Vei final : public CovarianceStructure {
+class Vei final : public CovarianceStructureOf<Vei> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     VectorXd shape;

@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Vev final : public CovarianceStructure {
+class Vev final : public CovarianceStructureOf<Vev> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     std::vector<MatrixXd> vectors(static_cast<size_t>(s.n_components()));

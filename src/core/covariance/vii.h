@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Vii final : public CovarianceStructure {
+class Vii final : public CovarianceStructureOf<Vii> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     for (Index k = 0; k < s.n_components(); ++k)

@@ -5,7 +5,7 @@
 
 namespace emkit {
 
-class Vve final : public CovarianceStructure {
+class Vve final : public CovarianceStructureOf<Vve> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     MatrixXd diagonals;

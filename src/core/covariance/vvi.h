@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Vvi final : public CovarianceStructure {
+class Vvi final : public CovarianceStructureOf<Vvi> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     for (Index k = 0; k < s.n_components(); ++k) out.values.col(k) = s.scatter.values.col(k) / s.n(k);

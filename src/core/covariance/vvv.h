@@ -4,7 +4,7 @@
 
 namespace emkit {
 
-class Vvv final : public CovarianceStructure {
+class Vvv final : public CovarianceStructureOf<Vvv> {
  public:
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     for (Index k = 0; k < s.n_components(); ++k) out.matrix(k) = s.scatter.matrix(k) / s.n(k);

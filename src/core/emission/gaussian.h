@@ -25,6 +25,7 @@ struct GaussianOptions {
   std::shared_ptr<const GaussianPrior> prior;
   std::vector<bool> fixed_mean;          // K; empty: none
   std::vector<bool> fixed_covariance;    // K; empty: none
+  bool collapse_guard = true;            // false: any positive definite covariance will do
 };
 
 // Of the data as scaled: weighted covariances of the observed cells (about 0, which is the overall mean). `scatter` is
@@ -33,7 +34,6 @@ struct GaussianReference {
   VectorXd variance;           // d
   MatrixXd scatter;            // d x d or empty
   double total_weight = 0.0;   // behind `scatter`
-  VectorXd pivot;              // d: conditional variance of column j given the columns before it (or `variance`)
 };
 
 class GaussianEmission final : public Emission {
@@ -207,8 +207,9 @@ class GaussianEmission final : public Emission {
 
   bool m_step(const double* statistics) override {
     GaussianMoments m = moments(statistics);
-    if (degeneracy_) return false;
-    return maximise(m, true);
+    if (degeneracy_ || !maximise(m, true)) return false;
+    plain_structure_ = structure_->clone();
+    return true;
   }
 
   size_t n_packed() const override { return empty_moments().n_packed(); }
@@ -216,7 +217,12 @@ class GaussianEmission final : public Emission {
   bool unpack(const double* point, const VectorXd& counts) override {
     GaussianMoments m = empty_moments();
     m.n = counts.head(index(k_));
-    return m.unpack(point) && maximise(m, true);
+    // What a structure keeps belongs to a point: a proposal that is rejected must leave no trace in the step that takes
+    // its place, or that step may find another local maximum.
+    if (plain_structure_) structure_ = plain_structure_->clone();
+    if (m.unpack(point) && maximise(m, true)) return true;
+    if (plain_structure_) structure_ = plain_structure_->clone();
+    return false;
   }
 
   Degeneracy degeneracy() const override { return degeneracy_; }
@@ -295,26 +301,30 @@ class GaussianEmission final : public Emission {
 
   // ---- factors and constants ----
 
-  // Reciprocal standard deviations, or packed Cholesky factors with reciprocal diagonals. A variance (given the columns
-  // before it) below kMinRelativeVariance of the data's own means that the component has collapsed onto fewer
-  // dimensions; one below kMinPivot of the column's variance in the component cannot be told from rounding.
+  // Reciprocal standard deviations, or packed Cholesky factors with reciprocal diagonals. Reports the first component
+  // that has collapsed: whose variance in some direction is below kMinRelativeVariance of the data's (up to a factor d),
+  // or is lost in the rounding of its other directions (variance inflation above kMaxInflation). Both measures are sums
+  // over the columns of A_jj (Sigma^-1)_jj, which no order of the columns and no units change.
   Degeneracy factorise(const SymmetricSet& covariances, std::vector<double>& factors) const {
     const size_t size = factor_size(d_), count = static_cast<size_t>(covariances.count);
     factors.resize(size * count);
     for (size_t k = 0; k < count; ++k) {
       double* factor = factors.data() + k * size;
-      bool usable = true;
+      bool usable;
       if (covariances.diagonal) {
-        for (size_t j = 0; j < d_; ++j) {
-          const double v = covariances.values(index(j), index(k));
-          usable = usable && v > kMinRelativeVariance * reference_.variance(index(j)) && std::isfinite(v);
-          factor[j] = 1.0 / std::sqrt(v);
-        }
+        const VectorXd variance = covariances.values.col(index(k));
+        usable = variance.allFinite() && variance.minCoeff() > 0.0 &&
+                 (!options_.collapse_guard ||
+                  reference_.variance.cwiseQuotient(variance).maxCoeff() < 1.0 / kMinRelativeVariance);
+        if (usable) Eigen::Map<VectorXd>(factor, index(d_)) = variance.cwiseSqrt().cwiseInverse();
       } else {
         const auto sigma = covariances.matrix(index(k));
-        const VectorXd floor =
-            (kMinRelativeVariance * reference_.pivot.array()).max(kMinPivot * sigma.diagonal().array());
-        usable = cholesky_packed(sigma, floor.data(), factor);
+        usable = cholesky_packed(sigma, factor);
+        if (usable && options_.collapse_guard) {
+          const VectorXd inverse = inverse_diagonal(factor, d_);
+          usable = reference_.variance.dot(inverse) < 1.0 / kMinRelativeVariance &&
+                   sigma.diagonal().dot(inverse) < kMaxInflation;
+        }
         if (usable) invert_diagonal(factor, d_);
       }
       if (!usable) return {Degeneracy::Kind::kSingular, k};
@@ -384,7 +394,7 @@ class GaussianEmission final : public Emission {
           for (size_t b = 0; b <= a; ++b)
             observed(index(a), index(b)) = sigma(index(pattern.observed[a]), index(pattern.observed[b]));
         // A principal minor of a positive definite matrix; should rounding say otherwise, NaN reaches the objective.
-        if (!cholesky_packed(observed, nullptr, factor))
+        if (!cholesky_packed(observed, factor))
           std::fill(factor, factor + size, std::numeric_limits<double>::quiet_NaN());
         invert_diagonal(factor, d);
       }
@@ -583,14 +593,16 @@ class GaussianEmission final : public Emission {
     return worst;
   }
 
-  // Standard deviations a ten-millionth of the data's: nothing but duplicated or collinear points look like this.
-  static constexpr double kMinRelativeVariance = 1e-14;
-  static constexpr double kMinPivot = 1e-13;
+  // A standard deviation three ten-millionths of the data's: nothing but duplicated or collinear points look like this.
+  static constexpr double kMinRelativeVariance = 1e-13;
+  // A column that is predicted so well by the others has lost ten of its sixteen digits to them.
+  static constexpr double kMaxInflation = 1e10;
   static constexpr double kVanished = 1e-9;
   static constexpr double kLargestSharedDistance = 1e4;
 
   const CovarianceEntry& entry_;
   std::unique_ptr<CovarianceStructure> structure_;
+  std::unique_ptr<CovarianceStructure> plain_structure_;  // as the last m_step() left it
   size_t d_, k_;
   GaussianReference reference_;
   GaussianOptions options_;

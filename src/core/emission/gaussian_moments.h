@@ -34,7 +34,7 @@ struct GaussianMoments {
           *point++ = 0.5 * std::log(v);
         }
       } else {
-        if (!cholesky_packed(scatter.matrix(k) / size(k), nullptr, point)) return false;
+        if (!cholesky_packed(scatter.matrix(k) / size(k), point)) return false;
         for (size_t j = 0; j < d; ++j) point[packed_index(j, j)] = std::log(point[packed_index(j, j)]);
         point += packed_size(d);
       }

@@ -13,9 +13,9 @@ constexpr double kLog2Pi = 1.8378770664093454835606594728112;
 inline size_t packed_size(size_t d) { return d * (d + 1) / 2; }
 inline size_t packed_index(size_t j, size_t l) { return j * (j + 1) / 2 + l; }
 
-// Cholesky factor of the symmetric d x d matrix `a` (lower triangle read). Each pivot must exceed floor[j] (or 0 without
-// one); false when one does not, and `factor` is then unusable.
-inline bool cholesky_packed(const Eigen::Ref<const Eigen::MatrixXd>& a, const double* floor, double* factor) {
+// Cholesky factor of the symmetric d x d matrix `a` (lower triangle read). False when `a` is not positive definite, and
+// `factor` is then unusable.
+inline bool cholesky_packed(const Eigen::Ref<const Eigen::MatrixXd>& a, double* factor) {
   const size_t d = static_cast<size_t>(a.rows());
   for (size_t j = 0; j < d; ++j) {
     double* row = factor + packed_index(j, 0);
@@ -26,7 +26,7 @@ inline bool cholesky_packed(const Eigen::Ref<const Eigen::MatrixXd>& a, const do
       if (l < j) {
         row[l] = s / other[l];
       } else {
-        if (!(s > (floor ? floor[j] : 0.0)) || !std::isfinite(s)) return false;
+        if (!(s > 0.0) || !std::isfinite(s)) return false;
         row[j] = std::sqrt(s);
       }
     }
@@ -39,6 +39,23 @@ inline double log_determinant(const double* factor, size_t d) {
   double s = 0.0;
   for (size_t j = 0; j < d; ++j) s += std::log(factor[packed_index(j, j)]);
   return 2.0 * s;
+}
+
+// The diagonal of A^-1 for A = L L': entry j is the squared norm of column j of L^-1.
+inline Eigen::VectorXd inverse_diagonal(const double* factor, size_t d) {
+  Eigen::VectorXd out(static_cast<Eigen::Index>(d)), column(static_cast<Eigen::Index>(d));
+  for (size_t j = 0; j < d; ++j) {
+    double norm = 0.0;
+    for (size_t i = j; i < d; ++i) {
+      double s = i == j ? 1.0 : 0.0;
+      for (size_t m = j; m < i; ++m) s -= factor[packed_index(i, m)] * column(static_cast<Eigen::Index>(m));
+      s /= factor[packed_index(i, i)];
+      column(static_cast<Eigen::Index>(i)) = s;
+      norm += s * s;
+    }
+    out(static_cast<Eigen::Index>(j)) = norm;
+  }
+  return out;
 }
 
 // The kernels multiply by the reciprocal of the diagonal.

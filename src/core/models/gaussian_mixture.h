@@ -32,6 +32,7 @@ struct GmmOptions {
   bool prior_scale_by_size = false;        // the scale is the data's covariance, to be shared out over K components
   std::vector<bool> fixed_mean, fixed_covariance;
   GmmParameters fixed;                     // where fixed, user units
+  bool collapse_guard = true;              // see GaussianOptions
 };
 
 using GaussianMixture = LatentClass<GaussianEmission>;
@@ -76,7 +77,6 @@ class ScaledData {
       const double sd = moments.sd[j] / data.scale()[j];
       r.variance(static_cast<Index>(j)) = sd * sd;
     }
-    r.pivot = r.variance;
     if (!data.has_missing()) total_scatter(data, threads, r);
     return r;
   }
@@ -117,12 +117,6 @@ class ScaledData {
     const MatrixXd lower = unpack_lower(total.data() + 1 + d, d);
     reference.scatter = lower + MatrixXd(lower.triangularView<Eigen::StrictlyLower>()).transpose();
     reference.total_weight = total[0];
-    std::vector<double> factor(packed_size(d));
-    if (total[0] > 0.0 && cholesky_packed(reference.scatter / total[0], nullptr, factor.data()))
-      for (size_t j = 0; j < d; ++j) {
-        const double pivot = factor[packed_index(j, j)];
-        reference.pivot(static_cast<Index>(j)) = pivot * pivot;
-      }
   }
 
   Observations observations_;
@@ -262,6 +256,7 @@ class GmmCell {
     }
     g.fixed_mean = options_.fixed_mean;
     g.fixed_covariance = options_.fixed_covariance;
+    g.collapse_guard = options_.collapse_guard;
     IndependentOptions l;
     l.equal = options_.equal_proportions;
     l.noise = noise;

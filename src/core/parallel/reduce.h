@@ -1,9 +1,9 @@
 // Running independent pieces of work on several threads, through RcppParallel and nowhere else.
 #pragma once
-#include <RcppParallel.h>
-
 #include <cstddef>
 #include <thread>
+
+#include "rcppparallel.h"
 
 namespace emkit {
 
