@@ -127,25 +127,15 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
 # from `starts` (a list of starts per size): a list over replicates of lists over sizes of loglik,
 # status and parameters (NULL where it could not be fitted).
 bootstrap_gmm <- function(fit, type, n_boot, sizes, starts, control, key = draw_key()) {
-  fixed <- fit$fixed
   box <- noise_box(fit)
-  sides <- fit$parameters$noise$sides
-  options <- list(
-    equal_proportions = fit$equal_proportions,
-    noise_sides = if (!is.null(sides)) unname(sides), noise_start = 0.05, noise_rows = NULL,
-    prior = fit$prior, fixed_proportions = fixed$proportions,
-    fixed_mean = fixed$mean_fixed, fixed_covariance = fixed$covariance_fixed,
-    fixed = if (!is.null(fixed)) fixed_parameters(fixed, length(fit$variables), sizes[1])
-  )
-  settings <- list(
-    tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
-    n_short = control$n_short, n_polish = control$n_polish, key = key
-  )
+  spec <- list(equal_proportions = fit$equal_proportions, prior = fit$prior, fixed = fit$fixed,
+               noise = if (!is.null(box)) list(sides = unname(box$sides)))
   gmm_bootstrap_(
     fit$data, fit$weights, fit$known, fit$parameters[c("proportions", "means", "covariances")],
     if (is.null(box)) numeric() else unname(box$lower), rep(fit$covariance, length(sizes)),
-    as.integer(sizes), as.integer(sizes), starts, options, settings, as.integer(n_boot), type,
-    resolve_threads(control), progress_display(control, "replicates")
+    as.integer(sizes), as.integer(sizes), starts,
+    core_options(spec, length(fit$variables), sizes[1]), core_control(control, key),
+    as.integer(n_boot), type, resolve_threads(control), progress_display(control, "replicates")
   )
 }
 

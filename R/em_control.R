@@ -24,11 +24,11 @@
 #'   or "anderson" (damped Anderson acceleration, Henderson and Varadhan 2019). "auto" is "anderson", which
 #'   needed the fewest iterations on the package's slow cases; it starts after a few plain steps.
 #' @param n_starts Whole number >= 1, or NULL (default): starts tried where the model does not get one from the
-#'   user. NULL: 30 for one model on small data, where they take no time, else 10. Likelihoods of latent variable
+#'   user. NULL: 50 for one model on small data, where they take no time, else 10. Likelihoods of latent variable
 #'   models have many local maxima; one start is not enough.
 #' @param n_short Whole number >= 1, default 15: the plain EM steps after which starts are compared.
 #' @param n_polish Whole number >= 1, or NULL (default): how many of the best starts are run to convergence.
-#'   NULL: 10 for one model on small data, 1 to 3 in a search over many models or on much data; the best
+#'   NULL: 15 for one model on small data, 1 to 3 in a search over many models or on much data; the best
 #'   models of a search are then fitted again as single models are.
 #' @param threads Whole number >= 1, or NULL (default): `getOption("emkit.threads")` if set, else RcppParallel's
 #'   own default (all processors, or its environment variable RCPP_PARALLEL_NUM_THREADS). Results are the

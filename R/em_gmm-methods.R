@@ -245,10 +245,7 @@ noise_box <- function(object) {
   if (is.null(noise)) {
     return(NULL)
   }
-  # the density knows the sides alone: the box lies about the middle of the data
-  require_data(object, "The box of the noise component")
-  middle <- colMeans(apply(object$data, 2, range, na.rm = TRUE))
-  list(lower = middle - noise$sides / 2, sides = noise$sides)
+  noise[c("lower", "sides")]
 }
 
 #' Fitted values and residuals of a Gaussian mixture

@@ -61,8 +61,8 @@
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_gmm", "em_fit")`:
-#' - `parameters`: `proportions` (K, noise last), `means` (d x K), `covariances` (d x d x K), `noise` (`volume` and `sides` of
-#'   the box, or NULL). Components are ordered by decreasing proportion; as given where `known` or `fixed` names
+#' - `parameters`: `proportions` (K, noise last), `means` (d x K), `covariances` (d x d x K), `noise` (`volume`, `sides` and
+#'   `lower` corner of the box, or NULL). Components are ordered by decreasing proportion; as given where `known` or `fixed` names
 #'   them.
 #' - `covariance`, `n_components`: the model.
 #' - `loglik`, `log_prior`, `df`, `nobs` (sum of the weights of the rows that observe anything), `n_rows`.
@@ -210,7 +210,7 @@ check_components <- function(n_components, n) {
   as.integer(pmin(n_components, .Machine$integer.max))
 }
 
-# NULL, or list(sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.
+# NULL, or list(lower, sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.
 check_noise <- function(noise, look, n, d) {
   if (is.null(noise) || identical(noise, FALSE)) return(NULL)
   sides <- look$highest - look$lowest
@@ -250,7 +250,9 @@ check_noise <- function(noise, look, n, d) {
   } else if (!identical(noise, TRUE)) {
     check_fails("noise", sprintf("TRUE, one number between 0 and 1, %d logical values or a list", n), noise, "noise")
   }
-  list(sides = unname(sides), start = proportion, rows = rows)
+  # The box lies about the middle of the data.
+  lower <- (look$lowest + look$highest - sides) / 2
+  list(lower = unname(lower), sides = unname(sides), start = proportion, rows = rows)
 }
 
 check_known <- function(known, n, n_components, noise) {
@@ -434,9 +436,9 @@ gmm_df <- function(code, k, d, spec) {
 resolve_effort <- function(control, n_cells, n, d, k) {
   work <- as.double(n) * k * (d^2 + 10)
   alone <- n_cells == 1L && work < 4e6
-  if (is.null(control$n_starts)) control$n_starts <- if (alone) 30L else 10L
+  if (is.null(control$n_starts)) control$n_starts <- if (alone) 50L else 10L
   if (is.null(control$n_polish)) {
-    control$n_polish <- if (alone) 10L else if (n_cells == 1L) 2L else if (work < 1e5) 3L else if (work < 5e5) 2L else 1L
+    control$n_polish <- if (alone) 15L else if (n_cells == 1L) 2L else if (work < 1e5) 3L else if (work < 5e5) 2L else 1L
   }
   control
 }
@@ -494,20 +496,27 @@ fit_gmm <- function(x, weights, spec, cells, start, control, threads, extra = NU
       c(lapply(solutions, function(p) list(kind = "parameters", method = "search", parameters = p)), starts[[i]])
     })
   }
-  fixed <- spec$fixed
-  options <- list(
-    equal_proportions = spec$equal_proportions, noise_sides = spec$noise$sides,
-    noise_start = if (is.null(spec$noise)) 0.05 else spec$noise$start, noise_rows = spec$noise$rows,
-    prior = spec$prior, fixed_proportions = fixed$proportions, fixed_mean = fixed$mean_fixed,
-    fixed_covariance = fixed$covariance_fixed,
-    fixed = if (!is.null(fixed)) fixed_parameters(fixed, ncol(x), sizes[1L])
-  )
   gmm_fit_(
-    x, weights, spec$known, cells$covariance, as.integer(cells$n_components), as.integer(sizes), starts, rows, options,
-    list(tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
-         n_short = control$n_short, n_polish = control$n_polish, key = if (is.null(start)) draw_key() else c(0, 0)),
+    x, weights, spec$known, cells$covariance, as.integer(cells$n_components), as.integer(sizes), starts, rows,
+    core_options(spec, ncol(x), sizes[1L]), core_control(control, if (is.null(start)) draw_key() else c(0, 0)),
     threads, progress_display(control, "models")
   )
+}
+
+# What the core takes of the model beside its cell, and of the control; `key` names the random streams.
+core_options <- function(spec, d, k) {
+  fixed <- spec$fixed
+  list(
+    equal_proportions = spec$equal_proportions, noise_sides = spec$noise$sides,
+    noise_start = if (is.null(spec$noise$start)) 0.05 else spec$noise$start, noise_rows = spec$noise$rows,
+    prior = spec$prior, fixed_proportions = fixed$proportions, fixed_mean = fixed$mean_fixed,
+    fixed_covariance = fixed$covariance_fixed, fixed = if (!is.null(fixed)) fixed_parameters(fixed, d, k)
+  )
+}
+
+core_control <- function(control, key) {
+  list(tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
+       n_short = control$n_short, n_polish = control$n_polish, key = key)
 }
 
 # Fixed parameters in the shapes of a full set; what is free is not looked at.
@@ -606,7 +615,8 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
   dimnames(parameters$means) <- list(input$variables, labels)
   dimnames(parameters$covariances) <- list(input$variables, input$variables, labels)
   parameters["noise"] <- list(if (!is.null(spec$noise)) {
-    list(volume = prod(spec$noise$sides), sides = stats::setNames(spec$noise$sides, input$variables))
+    list(volume = prod(spec$noise$sides), sides = stats::setNames(spec$noise$sides, input$variables),
+         lower = stats::setNames(spec$noise$lower, input$variables))
   })
   keep <- control$keep_posterior
   if (identical(keep, "auto")) keep <- as.double(nrow(x)) * length(all_labels) <= 1e7
@@ -632,7 +642,9 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
     "em_gmm", call, input, parameters, run, df = criteria$df[best], nobs = nobs, starts = start_table(run),
     weights = weights, control = control,
     covariance = cells$covariance[best], n_components = as.integer(k), selection = selection, criterion = criterion,
-    posterior = posterior, classification = gmm_evaluate_(x, parameters, NULL, spec$known, "class", threads),
+    posterior = posterior, classification = stats::setNames(
+      gmm_evaluate_(x, parameters, NULL, spec$known, "class", threads), input$row_names
+    ),
     known = spec$known, equal_proportions = spec$equal_proportions, noise = !is.null(spec$noise), prior = spec$prior,
     fixed = spec$fixed,
     degeneracy = data.frame(component = labels, size = run$sizes[seq_len(k)][order],

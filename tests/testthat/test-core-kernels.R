@@ -73,6 +73,19 @@ test_that("the portable kernels equal the plain-R oracle", {
 })
 
 for (isa in kernel_isa_available_()) {
+  test_that(paste("exp and log are right to the last digits, and at their ends:", isa), {
+    x <- c(seq(-745, 709, length.out = 20011), with_seed(1, stats::rnorm(1000, sd = 1e-3)), 0, 1e-300, -1e-300)
+    got <- with_kernels(isa, kernel_function_(x, FALSE))
+    normal <- x > -708  # below, the result is subnormal: it may be flushed to zero
+    expect_lt(max(abs(got[normal] / exp(x[normal]) - 1)), 1e-15)
+    expect_lt(max(abs(got[!normal] - exp(x[!normal]))), 1e-307)
+    expect_identical(with_kernels(isa, kernel_function_(c(-Inf, -1e5, -1e308), FALSE)), c(0, 0, 0))
+    y <- c(exp(seq(-690, 690, length.out = 20011)), 1 + with_seed(2, stats::rnorm(1000, sd = 1e-6)), 1)
+    got <- with_kernels(isa, kernel_function_(y, TRUE))
+    # Near 1 the logarithm is near 0: an absolute error of one rounding of 1.
+    expect_lt(max(abs(got - log(y)) / pmax(abs(log(y)), 1e-3)), 1e-15)
+  })
+
   test_that(paste("evaluation agrees with the portable path:", isa), {
     # Sizes around the vector widths and the padding of blocks; dimensions around the tiles.
     for (d in c(1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 31)) for (n in c(1, 5, 31, 32, 33, 200, 1025)) {

@@ -66,22 +66,29 @@ test_that("a component collapsing onto duplicated points is a status that names 
   expect_true(all(is.finite(unlist(fit$parameters[c("proportions", "means", "covariances")]))))
 })
 
+test_that("a component without observations is an error that names it", {
+  # Shown by setting kVanished to 0: the run then ends with an unhelpful "collapsed" or with NaN parameters.
+  nowhere <- list(proportions = c(0.5, 0.5), means = cbind(colMeans(x), colMeans(x) + 1e4),
+                  covariances = array(stats::cov(x), c(2, 2, 2)))
+  expect_em_error(em_gmm(x, n_components = 2, covariance = "VVV", start = nowhere), "component 2.*observations")
+})
+
 test_that("a component of points that differ by rounding only is collapsed too", {
-  # Twenty-five points within 1e-9 of one another. Shown by setting kMinRelativeVariance to 0: the fit then
-  # "converges" with a log-likelihood in the hundreds that means nothing.
-  close <- cbind(3 + 1e-9 * sin(1:25), 65 + 1e-9 * cos(1:25))
+  # Twenty-five points within 1e-7 standard deviations of one another. Shown by setting kMinRelativeVariance to 0: the
+  # fit then "converges" to a likelihood that means nothing.
+  close <- cbind(3 + 1e-7 * sin(1:25), 65 + 1e-6 * cos(1:25))
   partition <- c(partition_faithful(), rep(3, 25))
   for (code in c("VVV", "VVI", "VII")) {
     expect_em_error(em_gmm(rbind(x, close), n_components = 3, covariance = code, start = partition), "component")
   }
-  expect_em_error(em_gmm(c(x[, 1], 3 + 1e-9 * sin(1:25)), n_components = 3, covariance = "V", start = partition),
+  expect_em_error(em_gmm(c(x[, 1], 3 + 1e-7 * sin(1:25)), n_components = 3, covariance = "V", start = partition),
                   "component")
 })
 
 test_that("a component on a line is collapsed, in any order of the columns", {
-  # One component has x2 = x1 up to 1e-6 of its spread. Shown by setting kMaxInflation to infinity.
+  # One component has x2 = x1 up to 5e-6 of its spread. Shown by setting kMaxInflation to infinity.
   line <- with_seed(2, stats::rnorm(100))
-  data <- rbind(cbind(line, line + 1e-6 * cos(1:100)), with_seed(3, cbind(stats::rnorm(100), stats::rnorm(100))) + 8)
+  data <- rbind(cbind(line, line + 5e-6 * cos(1:100)), with_seed(3, cbind(stats::rnorm(100), stats::rnorm(100))) + 8)
   for (order in list(1:2, 2:1)) {
     expect_em_error(em_gmm(data[, order], n_components = 2, covariance = "VVV", start = rep(1:2, each = 100)),
                     "component")

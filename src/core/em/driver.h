@@ -20,8 +20,10 @@ class Observer {
 
 // The loop begins and ends on an E-step, so that parameters, statistics and objective belong to the same point.
 inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl& control, Observer& observer) {
-  // Rounding in the objective, relative to its size: a fall within it is not a fall.
-  constexpr double kSlack = 1e-11;
+  // A plain EM step that loses this much, relatively, is a mistake and no rounding; an accelerated one is taken back for
+  // far less.
+  constexpr double kPlainSlack = 1e-10;
+  constexpr double kAcceleratedSlack = 1e-13;
   constexpr int kConfirmationSteps = 3;  // the plain steps in a row that the stopping rule needs
 
   EmResult result;
@@ -45,7 +47,9 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
     if (!first) ++result.evaluations;
 
     const double last = result.objective.value();
-    const bool fell = !first && now.value() < last - kSlack * (1.0 + std::abs(last));
+    const bool accelerated = step == Accelerator::Step::kAccelerated;
+    const double slack = accelerated ? kAcceleratedSlack : kPlainSlack;
+    const bool fell = !first && now.value() < last - slack * (1.0 + std::abs(last));
     if (!now.finite() || fell) {
       if (!first && accelerator.retreat(model)) {
         step = Accelerator::Step::kPlain;
@@ -57,7 +61,6 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
     }
 
     if (!first) ++result.iterations;
-    const bool accelerated = step == Accelerator::Step::kAccelerated;
     result.objective = now;
     result.trace.push_back({now, accelerated});
     if (observer.step(result.iterations, now)) return finish(Status::kInterrupted);

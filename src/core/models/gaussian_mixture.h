@@ -299,34 +299,45 @@ class GmmCell {
     return apply_fixed(model, data);
   }
 
+  // In the user's units; fixed ones take the place of those given.
   bool set_parameters(GaussianMixture& model, const ScaledData& data, const GmmParameters& p) const {
-    MatrixXd means(p.means.rows(), p.means.cols());
-    std::vector<MatrixXd> covariances;
+    GmmParameters scaled;
+    scaled.proportions = p.proportions;
+    scaled.means.resize(p.means.rows(), p.means.cols());
     for (size_t k = 0; k < k_; ++k) {
       const Index at = static_cast<Index>(k);
       const bool fixed_mean = !options_.fixed_mean.empty() && options_.fixed_mean[k];
       const bool fixed_cov = !options_.fixed_covariance.empty() && options_.fixed_covariance[k];
-      means.col(at) = data.to_scaled_mean(fixed_mean ? options_.fixed.means.col(at) : p.means.col(at));
-      covariances.push_back(data.to_scaled_covariance(fixed_cov ? options_.fixed.covariances[k] : p.covariances[k]));
+      scaled.means.col(at) = data.to_scaled_mean(fixed_mean ? options_.fixed.means.col(at) : p.means.col(at));
+      scaled.covariances.push_back(
+          data.to_scaled_covariance(fixed_cov ? options_.fixed.covariances[k] : p.covariances[k]));
     }
-    VectorXd proportions = p.proportions;
-    if (!options_.fixed_proportions.empty() || options_.equal_proportions) {
-      model.latent().m_step(proportions);
-      proportions = model.latent().proportions();
-    }
-    model.latent().set_proportions(proportions);
-    // The counts only weigh covariances that the structure has to bring together.
-    return model.emission().set_parameters(means, covariances,
-                                           proportions.head(static_cast<Index>(k_)).cwiseMax(kSmallestShare));
+    return set_scaled_parameters(model, scaled);
   }
 
-  GmmParameters parameters(const GaussianMixture& model, const ScaledData& data) const {
+  bool set_scaled_parameters(GaussianMixture& model, const GmmParameters& p) const {
+    if (!options_.fixed_proportions.empty() || options_.equal_proportions)
+      model.latent().m_step(p.proportions);
+    else
+      model.latent().set_proportions(p.proportions);
+    // The counts only weigh covariances that the structure has to bring together.
+    const VectorXd counts = model.latent().proportions().head(static_cast<Index>(k_)).cwiseMax(kSmallestShare);
+    return model.emission().set_parameters(p.means, p.covariances, counts);
+  }
+
+  GmmParameters scaled_parameters(const GaussianMixture& model) const {
     GmmParameters p;
     p.proportions = model.latent().proportions();
-    p.means.resize(static_cast<Index>(data.observations().d()), static_cast<Index>(k_));
+    p.means = model.emission().means();
+    for (size_t k = 0; k < k_; ++k) p.covariances.push_back(model.emission().covariance(k));
+    return p;
+  }
+
+  GmmParameters to_user(const GmmParameters& scaled, const ScaledData& data) const {
+    GmmParameters p = scaled;
     for (size_t k = 0; k < k_; ++k) {
-      p.means.col(static_cast<Index>(k)) = data.to_user_mean(model.emission().means().col(static_cast<Index>(k)));
-      p.covariances.push_back(data.to_user_covariance(model.emission().covariance(k)));
+      p.means.col(static_cast<Index>(k)) = data.to_user_mean(scaled.means.col(static_cast<Index>(k)));
+      p.covariances[k] = data.to_user_covariance(scaled.covariances[k]);
     }
     return p;
   }
@@ -349,7 +360,7 @@ class GmmCell {
   // A start from posteriors knows nothing of fixed parameters: put them in.
   bool apply_fixed(GaussianMixture& model, const ScaledData& data) const {
     if (options_.fixed_mean.empty() && options_.fixed_covariance.empty()) return true;
-    return set_parameters(model, data, parameters(model, data));
+    return set_parameters(model, data, to_user(scaled_parameters(model), data));
   }
 
   static constexpr double kSmallestShare = 1e-6;
@@ -433,10 +444,10 @@ class GmmCellFit {
       if (stop_.load()) out.run.status = Status::kInterrupted;
       return out;
     }
-    out.parameters = best->parameters;
+    out.parameters = cell_.to_user(best->scaled, full_);
     out.run = best->run;
     out.fitted = true;
-    finish(out);
+    finish(best->scaled, out);
     return out;
   }
 
@@ -444,7 +455,7 @@ class GmmCellFit {
   struct Run {
     size_t index = 0;
     GmmStartResult result;
-    GmmParameters parameters;
+    GmmParameters scaled;  // as the data of the run are: a way by the user's units would round
     EmResult run;
     bool alive = false;
   };
@@ -467,7 +478,7 @@ class GmmCellFit {
     run.result.iterations = run.run.iterations;
     if (watch_.given_up()) run.result.status = Status::kMaxIter;
     run.alive = run.result.status != Status::kDegenerate && run.result.status != Status::kInterrupted;
-    if (run.alive) run.parameters = cell_.parameters(model, data);
+    if (run.alive) run.scaled = cell_.scaled_parameters(model);
   }
 
   static std::vector<size_t> ranking(const std::vector<Run>& runs) {
@@ -504,7 +515,7 @@ class GmmCellFit {
     control.max_iter -= run.run.iterations;
     if (control.max_iter <= 0) return;
     auto model = cell_.model(data, execution_);
-    if (!cell_.set_parameters(*model, data, run.parameters)) {
+    if (!cell_.set_scaled_parameters(*model, run.scaled)) {
       run.alive = false;
       run.result.status = Status::kDegenerate;
       run.result.degeneracy = model->degeneracy();
@@ -543,7 +554,7 @@ class GmmCellFit {
       last = value;
       run->run = EmResult();
       auto model = cell_.model(full_, execution_);
-      if (!cell_.set_parameters(*model, full_, run->parameters)) continue;
+      if (!cell_.set_parameters(*model, full_, cell_.to_user(run->scaled, search_))) continue;
       run_once(*model, full_, control_.em, control_.accelerator, *run);
       run->result.polished = true;
       if (!run->alive) continue;
@@ -554,9 +565,9 @@ class GmmCellFit {
   }
 
   // What is reported of the best fit, made at its parameters.
-  void finish(GmmFit& out) {
+  void finish(const GmmParameters& scaled, GmmFit& out) {
     auto model = cell_.model(full_, execution_);
-    if (!cell_.set_parameters(*model, full_, out.parameters)) return;
+    if (!cell_.set_scaled_parameters(*model, scaled)) return;
     const Observations& data = full_.observations();
     const size_t n_chunks = data.n_chunks(), n_components = model->n_components();
     std::vector<double> entropy(n_chunks, 0.0);

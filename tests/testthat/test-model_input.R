@@ -1,0 +1,52 @@
+# From what users hold to a numeric matrix, and back for new data.
+
+test_that("names of rows and variables are kept", {
+  fit <- em_gmm(mtcars[c("mpg", "wt")], n_components = 2, covariance = "EEE")
+  expect_identical(fit$variables, c("mpg", "wt"))
+  expect_identical(rownames(fit$posterior), rownames(mtcars))
+  matrix <- em_gmm(unname(data_faithful()), n_components = 2, covariance = "EEE")
+  expect_length(matrix$variables, 2)
+  expect_false(anyDuplicated(matrix$variables) > 0)
+})
+
+test_that("matrix columns in a formula are taken apart", {
+  fit <- em_gmm(~ cbind(eruptions, waiting), data = faithful, n_components = 2, covariance = "VVV",
+                start = partition_faithful())
+  plain <- em_gmm(faithful, n_components = 2, covariance = "VVV", start = partition_faithful())
+  expect_equal(fit$loglik, plain$loglik, tolerance = 1e-14)
+  expect_identical(predict(fit, newdata = faithful), predict(plain, newdata = faithful))
+})
+
+test_that("dates, factors, characters and lists are named in the error", {
+  data <- data.frame(a = 1:5 + 0.5)
+  data$when <- as.Date("2020-01-01") + 1:5
+  expect_error(em_gmm(data, n_components = 1), "when", class = "em_error_column_type")
+  data$when <- factor(letters[1:5])
+  expect_error(em_gmm(data, n_components = 1), "when", class = "em_error_column_type")
+})
+
+test_that("an interaction in the formula is refused", {
+  expect_error(em_gmm(~ eruptions * waiting, data = faithful, n_components = 1), "interaction", class = "em_error_formula")
+})
+
+test_that("collinear columns are named with what they depend on", {
+  x <- cbind(a = data_iris()[, 1], b = data_iris()[, 2], c = data_iris()[, 1] - 2 * data_iris()[, 2])
+  message <- tryCatch(em_gmm(x, n_components = 1, covariance = "VVV"), em_error = conditionMessage)
+  expect_match(message, "linear")
+  expect_match(message, "\"[abc]\"")
+  # The same in units in which no absolute threshold would see it.
+  message <- tryCatch(em_gmm(1e-9 * x, n_components = 1, covariance = "VVV"), em_error = conditionMessage)
+  expect_match(message, "linear")
+})
+
+test_that("new data keep their rows, in order, with and without names", {
+  fit <- em_gmm(faithful, n_components = 2, covariance = "VVV", start = partition_faithful())
+  rows <- c(5, 1, 272)
+  expect_equal(unname(predict(fit, newdata = faithful[rows, ], type = "posterior")), unname(fit$posterior[rows, ]),
+               tolerance = 1e-12)
+  expect_equal(unname(predict(fit, newdata = unname(data_faithful()[rows, ]), type = "posterior")),
+               unname(fit$posterior[rows, ]), tolerance = 1e-12)
+  expect_identical(NROW(predict(fit, newdata = faithful[0, ])), 0L)
+  one <- predict(fit, newdata = c(eruptions = 4, waiting = 80), type = "posterior")
+  expect_identical(dim(one), c(1L, 2L))
+})
