@@ -39,13 +39,28 @@ resolve_covariance <- function(covariance, d) {
   unique(codes)
 }
 
-# A code in words.
+# Volume, shape and orientation of a code ("E", "V" or "I" each; one variable has only a volume), or NULL for a structure
+# that is not made of these three.
+covariance_letters <- function(code) {
+  if (!grepl("^[EV]([EVI]I|[EV][EV])?$", code)) return(NULL)
+  letters <- strsplit(paste0(code, "II"), "")[[1L]][1:3]
+  stats::setNames(letters, c("volume", "shape", "orientation"))
+}
+
+# What a structure needs of the scatter: "pooled diagonal", "pooled", "diagonal" or "full".
+covariance_level <- function(code) {
+  registry <- covariance_registry_()
+  registry$level[match(code, registry$code)]
+}
+
+# Codes in words (one code where `n_components` is 1).
 describe_covariance <- function(code, n_components = 2L) {
   registry <- covariance_registry_()
   words <- registry$description[match(code, registry$code)]
-  if (n_components == 1L) {
-    words <- switch(substr(paste0(code, "V"), 2L, 3L),
-      II = "spherical", EI = , VI = "diagonal", if (nchar(code) == 1L) "one variance" else "ellipsoidal")
+  # One component has nothing to be equal to.
+  if (n_components == 1L && !is.null(letters <- covariance_letters(code))) {
+    words <- if (nchar(code) == 1L) "one variance" else if (letters[["shape"]] == "I") "spherical" else
+      if (letters[["orientation"]] == "I") "diagonal" else "ellipsoidal"
   }
   sprintf("%s (%s)", code, words)
 }

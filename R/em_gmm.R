@@ -404,7 +404,7 @@ check_prior <- function(prior, look, x, d) {
 # Why a cell cannot be fitted, or "".
 cell_obstacle <- function(code, k, d, look, spec) {
   if (k > look$n_distinct) return(sprintf("the data have only %d distinct rows", as.integer(look$n_distinct)))
-  full <- substr(code, 3L, 3L) %in% c("E", "V")
+  full <- covariance_level(code) %in% c("pooled", "full")
   held <- !is.null(spec$fixed$covariance_fixed) && all(spec$fixed$covariance_fixed)
   if (full && !is.null(look$collinear) && is.null(spec$prior) && !held) {
     return(paste0("the columns are collinear: ", look$collinear))
@@ -564,12 +564,13 @@ spurious_components <- function(cells, runs, spec, d, nobs) {
     run <- runs[[i]]
     k <- cells$n_components[i]
     if (!isTRUE(run$fitted) || k == 1L) return("")
-    letters <- strsplit(cells$covariance[i], "")[[1L]]
-    needed <- if (identical(letters[3L], "V")) d + 1 else if ("V" %in% letters) 2 else return("")
+    letters <- covariance_letters(cells$covariance[i])
+    needed <- if (identical(letters[["orientation"]], "V")) d + 1 else if ("V" %in% letters) 2 else return("")
     sizes <- run$sizes[seq_len(k)] / per_row
     sizes[spec$fixed$covariance_fixed %in% TRUE] <- Inf
     if (min(sizes) >= needed - 1e-6) return("")
-    sprintf("a component rests on %.1f observations; its own covariance parameters need %d", min(sizes), needed)
+    sprintf("a component rests on %s observations, fewer than the %d that its own covariance parameters need",
+            format(floor(min(sizes) * 100) / 100), needed)
   }, "")
 }
 
@@ -589,8 +590,8 @@ abort_degenerate <- function(cells, runs) {
   i <- which(!vapply(runs, is.null, NA))[1L]
   run <- runs[[i]]
   em_abort(
-    sprintf(paste0("%s with %s: %s, in every start. Duplicated, rounded or collinear points do this. ",
-                   "Try fewer components, a simpler structure (\"EEE\", \"EEI\") or `prior = TRUE`."),
+    sprintf(paste0("%s with %s: %s, in every start. Too few rows for a component, and duplicated, rounded or ",
+                   "collinear points do this. Try fewer components, a simpler structure (\"EEE\", \"EEI\") or `prior = TRUE`."),
             cells$covariance[i], count_components(cells$n_components[i]), degeneracy_message(run)),
     "degenerate", component = run$component
   )
@@ -620,11 +621,9 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
   })
   keep <- control$keep_posterior
   if (identical(keep, "auto")) keep <- as.double(nrow(x)) * length(all_labels) <= 1e7
-  posterior <- NULL
-  if (keep) {
-    posterior <- gmm_evaluate_(x, parameters, NULL, spec$known, "posterior", threads)
-    dimnames(posterior) <- list(input$row_names, all_labels)
-  }
+  rows <- gmm_evaluate_(x, parameters, NULL, spec$known, if (keep) "classified" else "class", threads)
+  classification <- if (keep) rows$class else rows
+  if (keep) dimnames(rows$posterior) <- list(input$row_names, all_labels)
   criteria <- cell_criteria(cells, runs, spec, d, nobs)
   status <- vapply(runs, function(r) if (is.null(r)) "failed" else if (r$fitted) r$status else "degenerate", "")
   message <- ifelse(nzchar(cells$message), cells$message, vapply(runs, function(r) {
@@ -642,9 +641,7 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
     "em_gmm", call, input, parameters, run, df = criteria$df[best], nobs = nobs, starts = start_table(run),
     weights = weights, control = control,
     covariance = cells$covariance[best], n_components = as.integer(k), selection = selection, criterion = criterion,
-    posterior = posterior, classification = stats::setNames(
-      gmm_evaluate_(x, parameters, NULL, spec$known, "class", threads), input$row_names
-    ),
+    posterior = if (keep) rows$posterior, classification = stats::setNames(classification, input$row_names),
     known = spec$known, equal_proportions = spec$equal_proportions, noise = !is.null(spec$noise), prior = spec$prior,
     fixed = spec$fixed,
     degeneracy = data.frame(component = labels, size = run$sizes[seq_len(k)][order],

@@ -249,10 +249,17 @@ proportion_tangents <- function(proportions, chart) {
 covariance_chart <- function(covariances, code, free) {
   d <- dim(covariances)[1]
   K <- dim(covariances)[3]
-  letters <- strsplit(code, "")[[1]]
-  volume <- letters[1]
-  shape <- if (d == 1) "I" else letters[2]
-  orientation <- if (d == 1) "I" else letters[3]
+  letters <- covariance_letters(code)
+  if (is.null(letters)) {
+    em_abort(
+      paste0("Standard errors from the information are made for structures of volume, shape and ",
+             "orientation; ", code, " is another. Use em_bootstrap()."),
+      "no_standard_errors"
+    )
+  }
+  volume <- letters[["volume"]]
+  shape <- letters[["shape"]]
+  orientation <- letters[["orientation"]]
   if (shape == "I" || orientation == "I" || shape == orientation) {
     parts <- exponential_parts(covariances, shape, orientation)
   } else {
@@ -455,7 +462,7 @@ gmm_pseudo_observations <- function(fit, parameters) {
   prior <- fit$prior
   d <- nrow(parameters$means)
   K <- ncol(parameters$means)
-  pooled <- fit$covariance %in% c("E", "EII", "EEI", "EEE")
+  pooled <- startsWith(covariance_level(fit$covariance), "pooled")
   share <- if (pooled) 1 / K else 1
   scale <- prior$scale * (if (isTRUE(prior$scale_by_size)) K^(-2 / d) else 1)
   shift <- parameters$means - prior$mean

@@ -15,31 +15,35 @@ using namespace emkit;
 Rcpp::List data_summary_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int limit, int threads) {
   const RawInput input(x, weights, R_NilValue);
   const RawData raw = input.raw();
+  // Threads write to plain memory, never to R's.
+  std::vector<double> missing(raw.d), low(raw.d, R_PosInf), high(raw.d, R_NegInf);
+  parallel_tasks(raw.d, threads, [&](size_t j) {
+    const double* column = raw.x + j * raw.n;
+    missing[j] = lane_sum(raw.n, [=](size_t i) { return column[i] != column[i] ? 1.0 : 0.0; });
+    double lowest[4] = {R_PosInf, R_PosInf, R_PosInf, R_PosInf}, highest[4] = {R_NegInf, R_NegInf, R_NegInf, R_NegInf};
+    for (size_t i = 0; i < raw.n; ++i) {  // comparisons with NaN are false
+      const double v = column[i];
+      lowest[i % 4] = v < lowest[i % 4] ? v : lowest[i % 4];
+      highest[i % 4] = v > highest[i % 4] ? v : highest[i % 4];
+    }
+    for (size_t l = 0; l < 4; ++l) {
+      low[j] = std::min(low[j], lowest[l]);
+      high[j] = std::max(high[j], highest[l]);
+    }
+  });
   Rcpp::IntegerVector infinite(0);
-  Rcpp::NumericVector n_missing(x.ncol()), lowest(x.ncol(), NA_REAL), highest(x.ncol(), NA_REAL);
+  Rcpp::NumericVector n_missing(missing.begin(), missing.end()), lowest(x.ncol(), NA_REAL), highest(x.ncol(), NA_REAL);
   bool informative = raw.n > 0;
   for (size_t j = 0; j < raw.d; ++j) {
-    const double* column = raw.x + j * raw.n;
-    const R_xlen_t at = static_cast<R_xlen_t>(j);
-    double low = R_PosInf, high = R_NegInf;
-    size_t missing = 0;
-    for (size_t i = 0; i < raw.n; ++i) {
-      const double v = column[i];
-      if (std::isnan(v)) {
-        ++missing;
-        continue;
-      }
-      if (std::isinf(v) && infinite.size() == 0)
-        infinite = Rcpp::IntegerVector::create(static_cast<int>(i) + 1, static_cast<int>(j) + 1);
-      low = std::min(low, v);
-      high = std::max(high, v);
+    if (missing[j] < static_cast<double>(raw.n)) {
+      lowest[static_cast<R_xlen_t>(j)] = low[j];
+      highest[static_cast<R_xlen_t>(j)] = high[j];
     }
-    n_missing[at] = static_cast<double>(missing);
-    if (missing < raw.n) {
-      lowest[at] = low;
-      highest[at] = high;
-    }
-    informative = informative && low < high;
+    informative = informative && low[j] < high[j];
+    if (infinite.size() > 0 || (low[j] > R_NegInf && high[j] < R_PosInf) || missing[j] == static_cast<double>(raw.n)) continue;
+    size_t i = 0;
+    while (!std::isinf(raw.x[j * raw.n + i])) ++i;
+    infinite = Rcpp::IntegerVector::create(static_cast<int>(i) + 1, static_cast<int>(j) + 1);
   }
   Rcpp::List out = Rcpp::List::create(Rcpp::Named("infinite") = infinite, Rcpp::Named("n_missing") = n_missing,
                                       Rcpp::Named("lowest") = lowest, Rcpp::Named("highest") = highest);
@@ -58,7 +62,7 @@ Rcpp::List data_summary_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVect
     }
     if (any) seen.insert(key);
   }
-  const ColumnMoments moments = column_moments(raw);
+  const ColumnMoments moments = column_moments(raw, threads);
   out["n_distinct"] = static_cast<double>(seen.size());
   out["mean"] = moments.mean;
   out["sd"] = moments.sd;

@@ -189,7 +189,6 @@ ColumnMoments mixture_moments(const GmmParameters& p) {
     }
     m.mean.push_back(mean);
     m.sd.push_back(std::sqrt(variance));
-    m.total_weight.push_back(0.0);
   }
   return m;
 }
@@ -249,7 +248,7 @@ Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> w
   std::map<size_t, std::vector<GmmStart>> starts_by_size = as_starts(sizes, starts);
   const std::vector<GmmGridCell> cells = as_cells(codes, n_components);
 
-  GmmData full(raw, column_moments(raw), threads);
+  GmmData full(raw, column_moments(raw, threads), threads);
   // The subset is copied: it is small, and its sweeps then run on neighbouring rows.
   std::vector<double> part_x, part_weights;
   std::vector<int> part_labels;
@@ -273,7 +272,7 @@ Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> w
       for (R_xlen_t i = 0; i < r.size(); ++i) chosen.push_back(gmm_options.noise_rows[static_cast<size_t>(r[i] - 1)]);
       gmm_options.noise_rows = chosen;
     }
-    part.reset(new GmmData(sub, column_moments(sub), threads));
+    part.reset(new GmmData(sub, column_moments(sub, threads), threads));
   }
   Progress progress;
   progress.total = cells.size();
@@ -329,6 +328,8 @@ Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVec
   return out;
 }
 
+// `what`: "posterior" (n x K), "class" (n; 0 noise), "classified" (a list of both), "log_density" (n),
+// "component_log_density" (n x K, without the proportions), "imputed" (n x d) or "summary" (sums over the rows).
 // [[Rcpp::export(rng = false)]]
 SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<Rcpp::NumericVector> weights,
                    Rcpp::Nullable<Rcpp::IntegerVector> known, std::string what, int threads) {
@@ -347,37 +348,35 @@ SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<
     return s;
   };
 
-  if (what == "posterior") {
-    Rcpp::NumericMatrix out(rows, columns);
-    double* z = out.begin();
-    for (size_t k = 0; k < n_components; ++k)  // rows that are not visited observe nothing
-      std::fill(z + k * n, z + (k + 1) * n, proportions(static_cast<Index>(k)));
-    model.for_each_row([&](const Pattern&, size_t begin, size_t end, const Tile& tile, const SweepSpace& space) {
-      for (size_t k = 0; k < n_components; ++k)
-        for (size_t i = begin; i < end; ++i) z[k * n + data.row(i)] = space.joint[k * tile.stride + (i - begin)];
-    });
-    return out;
-  }
-  if (what == "class") {
+  if (what == "posterior" || what == "class" || what == "classified") {
+    const bool with_posterior = what != "class", with_class = what != "posterior";
+    const size_t gaussian = static_cast<size_t>(evaluation.parameters().means.cols());
+    const auto label = [&](size_t k) { return k < gaussian ? static_cast<int>(k) + 1 : 0; };
+    Rcpp::NumericMatrix posterior(with_posterior ? rows : 0, with_posterior ? columns : 0);
     Index top;
     proportions.maxCoeff(&top);
-    const auto label = [&](size_t k) {
-      return model.emission().n_components() > static_cast<size_t>(evaluation.parameters().means.cols()) &&
-                     k + 1 == n_components
-                 ? 0
-                 : static_cast<int>(k) + 1;
-    };
-    Rcpp::IntegerVector out(rows, label(static_cast<size_t>(top)));
-    int* to = out.begin();
+    Rcpp::IntegerVector classes(with_class ? rows : 0, label(static_cast<size_t>(top)));
+    double* z = posterior.begin();
+    int* to = classes.begin();
+    if (with_posterior && data.n() < n)  // rows that are not visited observe nothing
+      for (size_t k = 0; k < n_components; ++k)
+        std::fill(z + k * n, z + (k + 1) * n, proportions(static_cast<Index>(k)));
     model.for_each_row([&](const Pattern&, size_t begin, size_t end, const Tile& tile, const SweepSpace& space) {
-      for (size_t i = begin; i < end; ++i) {
-        size_t best = 0;
-        for (size_t k = 1; k < n_components; ++k)
-          if (space.joint[k * tile.stride + (i - begin)] > space.joint[best * tile.stride + (i - begin)]) best = k;
-        to[data.row(i)] = label(best);
-      }
+      const double* joint = space.joint.data();
+      if (with_posterior)
+        for (size_t k = 0; k < n_components; ++k)
+          for (size_t i = begin; i < end; ++i) z[k * n + data.row(i)] = joint[k * tile.stride + (i - begin)];
+      if (with_class)
+        for (size_t i = begin; i < end; ++i) {
+          size_t best = 0;
+          for (size_t k = 1; k < n_components; ++k)
+            if (joint[k * tile.stride + (i - begin)] > joint[best * tile.stride + (i - begin)]) best = k;
+          to[data.row(i)] = label(best);
+        }
     });
-    return out;
+    if (what == "posterior") return posterior;
+    if (what == "class") return classes;
+    return Rcpp::List::create(Rcpp::Named("posterior") = posterior, Rcpp::Named("class") = classes);
   }
   if (what == "log_density") {
     Rcpp::NumericVector out(rows);  // of nothing observed: log 1

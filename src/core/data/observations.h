@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../kernels/kernels.h"
+#include "../parallel/reduce.h"
 
 namespace emkit {
 
@@ -45,12 +46,28 @@ struct RawData {
 // Weighted moments of the observed cells, column by column.
 struct ColumnMoments {
   std::vector<double> mean, sd;
-  std::vector<double> total_weight;
 };
 
-inline ColumnMoments column_moments(const RawData& raw) {
+// Eight partial sums, so that additions need not wait for each other.
+template <class Term>
+double lane_sum(size_t n, const Term& term) {
+  double lanes[8] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (size_t l = 0; l < 8; ++l) lanes[l] += term(i + l);
+  for (; i < n; ++i) lanes[0] += term(i);
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+inline bool any_missing(const double* x, size_t n) {
+  return lane_sum(n, [x](size_t i) { return x[i] != x[i] ? 1.0 : 0.0; }) > 0.0;
+}
+
+inline ColumnMoments column_moments(const RawData& raw, int threads) {
   ColumnMoments m;
-  for (size_t j = 0; j < raw.d; ++j) {
+  m.mean.resize(raw.d);
+  m.sd.resize(raw.d);
+  parallel_tasks(raw.d, threads, [&](size_t j) {
     const double* x = raw.x + j * raw.n;
     // Two passes, the first about the first observed value: offsets of 1e12 leave the variance intact.
     double origin = 0.0;
@@ -59,23 +76,27 @@ inline ColumnMoments column_moments(const RawData& raw) {
         origin = x[i];
         break;
       }
-    double total = 0.0, sum = 0.0, square = 0.0;
-    for (size_t i = 0; i < raw.n; ++i)
-      if (!std::isnan(x[i])) {
-        const double w = raw.weights ? raw.weights[i] : 1.0;
-        total += w;
-        sum += w * (x[i] - origin);
-      }
-    const double mean = sum / total;
-    for (size_t i = 0; i < raw.n; ++i)
-      if (!std::isnan(x[i])) {
-        const double w = raw.weights ? raw.weights[i] : 1.0, r = (x[i] - origin) - mean;
-        square += w * r * r;
-      }
-    m.mean.push_back(origin + mean);
-    m.sd.push_back(std::sqrt(square / total));
-    m.total_weight.push_back(total);
-  }
+    double total, mean, square;
+    if (!raw.weights && !any_missing(x, raw.n)) {
+      total = static_cast<double>(raw.n);
+      mean = lane_sum(raw.n, [=](size_t i) { return x[i] - origin; }) / total;
+      square = lane_sum(raw.n, [=](size_t i) {
+        const double r = (x[i] - origin) - mean;
+        return r * r;
+      });
+    } else {
+      const auto weight = [&](size_t i) { return std::isnan(x[i]) ? 0.0 : raw.weights ? raw.weights[i] : 1.0; };
+      const auto centred = [&](size_t i) { return std::isnan(x[i]) ? 0.0 : x[i] - origin; };
+      total = lane_sum(raw.n, weight);
+      mean = lane_sum(raw.n, [&](size_t i) { return weight(i) * centred(i); }) / total;
+      square = lane_sum(raw.n, [&](size_t i) {
+        const double r = centred(i) - mean;
+        return weight(i) * r * r;
+      });
+    }
+    m.mean[j] = origin + mean;
+    m.sd[j] = std::sqrt(square / total);
+  });
   return m;
 }
 
@@ -170,12 +191,17 @@ class Observations {
   void group_rows(const std::vector<size_t>& rows) {
     const size_t n = rows.empty() ? raw_.n : rows.size();
     auto source = [&](size_t i) { return rows.empty() ? i : rows[i]; };
-    std::vector<unsigned char> incomplete(n, 0);
     bool any = false;
-    for (size_t j = 0; j < raw_.d; ++j) {
-      const double* x = raw_.x + j * raw_.n;
-      for (size_t i = 0; i < n; ++i)
-        if (std::isnan(x[source(i)])) incomplete[i] = 1, any = true;
+    for (size_t j = 0; j < raw_.d && !any; ++j) any = any_missing(raw_.x + j * raw_.n, raw_.n);
+    std::vector<unsigned char> incomplete;
+    if (any) {
+      any = false;  // among the rows asked for
+      incomplete.assign(n, 0);
+      for (size_t j = 0; j < raw_.d; ++j) {
+        const double* x = raw_.x + j * raw_.n;
+        for (size_t i = 0; i < n; ++i)
+          if (std::isnan(x[source(i)])) incomplete[i] = 1, any = true;
+      }
     }
     if (!any) {
       Pattern p;

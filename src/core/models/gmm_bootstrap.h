@@ -57,7 +57,7 @@ class GmmBootstrap {
       weights = resample(rng);
       data.weights = weights.data();
     }
-    const ColumnMoments moments = column_moments(data);
+    const ColumnMoments moments = column_moments(data, 1);
     for (double sd : moments.sd)
       if (!(sd > 0.0) || !std::isfinite(sd)) return std::vector<GmmFit>(plan_.cells.size());
     GmmControl control = control_;
