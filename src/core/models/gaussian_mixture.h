@@ -370,14 +370,18 @@ class GmmCell {
   const GmmOptions& options_;
 };
 
-// A better start: ends regularly, and higher.
+// A better start: ends regularly rather than in numerical trouble rather than without parameters, and higher.
 inline bool better(const GmmStartResult& a, const GmmStartResult& b) {
-  auto regular = [](const GmmStartResult& r) {
-    return r.status == Status::kConverged || r.status == Status::kMaxIter || r.status == Status::kNonMonotone;
+  const auto rank = [](const GmmStartResult& r) {
+    switch (r.status) {
+      case Status::kConverged:
+      case Status::kMaxIter: return 0;
+      case Status::kNonMonotone: return 1;
+      default: return 2;
+    }
   };
-  if (regular(a) != regular(b)) return regular(a);
-  if (!regular(a)) return false;
-  return a.objective.value() > b.objective.value();
+  if (rank(a) != rank(b)) return rank(a) < rank(b);
+  return rank(a) < 2 && a.objective.value() > b.objective.value();
 }
 
 // Fits one cell: a short plain run from every start, then the best ones to the end. `search` are the data for this (a
