@@ -80,9 +80,9 @@ verdicts$rows <- list()
 compare <- function(case, ours, peer, peer_name, target) {
   ratio <- stats::median(peer / ours)
   reached <- ratio >= target
-  say("  %-44s %9.2f ms | %-16s %9.2f ms | ratio %6.1fx (%.1f to %.1f), target %gx: %s", case, 1e3 * stats::median(ours),
-      peer_name, 1e3 * stats::median(peer), ratio, min(peer / ours), max(peer / ours), target,
-      if (reached) "reached" else "NOT REACHED")
+  say("  %-44s %9.2f ms | %-16s %9.2f ms | ratio %6.1fx (%.1f to %.1f), target %gx: %s",
+      case, 1e3 * stats::median(ours), peer_name, 1e3 * stats::median(peer), ratio, min(peer / ours),
+      max(peer / ours), target, if (reached) "reached" else "NOT REACHED")
   verdicts$rows[[length(verdicts$rows) + 1]] <- list(case = paste(case, "against", peer_name), reached = reached)
 }
 
@@ -131,7 +131,8 @@ peak_rate <- function(isa) {
 }
 
 print_machine <- function() {
-  say("processor %s, %d cores; %s; %s", cpu_name(), parallel::detectCores(), R.version.string, utils::sessionInfo()$running)
+  say("processor %s, %d cores; %s; %s", cpu_name(), parallel::detectCores(), R.version.string,
+      utils::sessionInfo()$running)
   say("emkit %s, kernels for %s (available: %s)", utils::packageVersion("emkit"), emkit:::kernel_isa_(),
       paste(emkit:::kernel_isa_available_(), collapse = ", "))
   for (package in c("mclust", "ClusterR")) {

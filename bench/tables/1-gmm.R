@@ -7,8 +7,8 @@ repetitions <- if (quick) 3 else 7
 ours <- function(data, code, threads) {
   start <- start_parameters(data)
   run <- function(iterations) {
-    suppressWarnings(em_gmm(data$x, n_components = data$K, covariance = code, start = start,
-                            control = em_control(tol = 0, max_iter = iterations, acceleration = "none", threads = threads)))
+    control <- em_control(tol = 0, max_iter = iterations, acceleration = "none", threads = threads)
+    suppressWarnings(em_gmm(data$x, n_components = data$K, covariance = code, start = start, control = control))
   }
   # Ten times shorter than the peers' and so noisier: the difference over 40 iterations, per iteration.
   function() per_iteration(run, more = 40)
@@ -48,8 +48,10 @@ run_case <- function(data, code, kind, label, targets) {
   if (with_clusterr && !is.null(targets$clusterr)) contenders$clusterr <- clusterr_gmm(data)
   times <- interleave(contenders, repetitions)
   if (with_mclust) {
-    if (!is.null(targets$one)) compare(paste(label, "(1 thread)"), times[, "one"], times[, "mclust"], "mclust::me", targets$one)
-    if (!is.null(targets$two)) compare(paste(label, "(2 threads)"), times[, "two"], times[, "mclust"], "mclust::me", targets$two)
+    for (threads in intersect(c("one", "two"), names(targets))) {
+      text <- paste0(label, if (threads == "one") " (1 thread)" else " (2 threads)")
+      compare(text, times[, threads], times[, "mclust"], "mclust::me", targets[[threads]])
+    }
   }
   if ("clusterr" %in% colnames(times)) {
     compare(paste(label, "(2 threads)"), times[, "two"], times[, "clusterr"], "ClusterR::GMM", targets$clusterr)

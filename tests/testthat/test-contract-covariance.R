@@ -68,6 +68,8 @@ for_each_problem("plain EM walks the oracle's path", function(problem) {
   expect_close(fit$loglik, slow$loglik, tolerance = tolerance)
 })
 
+# Shown by letting the noise of an incomplete row have all sides of its box, not those of its observed columns: the
+# combined variant fails here and in the test before.
 for_each_problem("loglik is the log-likelihood at the returned parameters", function(problem) {
   fit <- contract_reference(problem)
   expect_equal(fit$loglik, oracle_loglik(problem$x, fit$parameters, problem$arguments$weights),
@@ -157,6 +159,7 @@ for_each_problem("the order of the labels in the start does not matter", functio
   expect_close(relabelled$posterior, fit$posterior, tolerance = 1e-4)
 })
 
+# Shown by marking VVE as closed under units of single columns (so that it is fitted to standardised columns).
 for_each_problem("a change of units shifts the log-likelihood by the log-Jacobian and nothing else", function(problem) {
   control <- em_control(tol = 0, max_iter = 6, acceleration = "none")
   fit <- contract_six_steps(problem)
@@ -288,6 +291,7 @@ for_each_structure("df and the closed form of one component", function(code, one
   if (!is.na(oracle_n_covariance(code, d, 1))) expect_equal(fit$df, oracle_df(code, d, 1))
 })
 
+# Shown by adding one to VEE's count: this test and the rank test at the end of the file fail.
 for_each_problem("df counts the free parameters", function(problem) {
   fit <- contract_reference(problem)
   counted <- covariance_n_parameters_(problem$code, problem$d, problem$K)

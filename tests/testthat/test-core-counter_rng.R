@@ -14,9 +14,8 @@ test_that("a stream does not depend on how much of it is asked for", {
 })
 
 test_that("keys and streams are different streams", {
-  draws <- c(counter_rng_(1, 1, 1000, "uniform"), counter_rng_(1, 2, 1000, "uniform"), counter_rng_(2, 1, 1000, "uniform"))
-  expect_false(anyDuplicated(draws) > 0)
-  streams <- matrix(draws, ncol = 3)
+  streams <- mapply(counter_rng_, key = c(1, 1, 2), stream = c(1, 2, 1), n = 1000, kind = "uniform")
+  expect_false(anyDuplicated(as.numeric(streams)) > 0)
   # Five standard errors of a correlation of 1000 pairs.
   expect_lt(max(abs(stats::cor(streams)[upper.tri(diag(3))])), 5 / sqrt(1000))
 })

@@ -278,7 +278,9 @@ test_that("print shows a fit in at most 15 lines", {
 
 test_that("print and summary read as they should", {
   local_reproducible_output(width = 85)
-  fit <- em_gmm(faithful, n_components = 2, covariance = "EEE")
+  # from one start: how many of several agree may depend on the last bits of a machine's arithmetic
+  long <- 1 + (faithful$eruptions > 3)
+  fit <- em_gmm(faithful, n_components = 2, covariance = "EEE", start = long)
   expect_snapshot(print(fit), transform = hide_path)
   expect_snapshot(print(summary(fit, se = TRUE)), transform = hide_path)
 })

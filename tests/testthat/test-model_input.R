@@ -26,7 +26,8 @@ test_that("dates, factors, characters and lists are named in the error", {
 })
 
 test_that("an interaction in the formula is refused", {
-  expect_error(em_gmm(~ eruptions * waiting, data = faithful, n_components = 1), "interaction", class = "em_error_formula")
+  expect_error(em_gmm(~ eruptions * waiting, data = faithful, n_components = 1), "interaction",
+               class = "em_error_formula")
 })
 
 test_that("collinear columns are named with what they depend on", {

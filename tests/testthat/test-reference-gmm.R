@@ -18,6 +18,8 @@ reference_arguments <- function(row) {
   arguments
 }
 
+# Shown to see what they should: without n_k in the weights of the common orientation the VVE values fail, without the
+# conditional covariance of the missing cells those of XI and XF do.
 for (i in which(!values$variant %in% c("trap", "search"))) {
   row <- values[i, ]
   name <- sprintf("%s %s,%d %s", row$data, row$model, row$n_components, row$variant)
@@ -45,7 +47,9 @@ test_that("plain EM reaches the stored optimum too", {
 })
 
 test_that("VVE is above the values at which mclust 6 stops", {
-  reached <- function(x, partition) em_gmm(x, n_components = max(partition), covariance = "VVE", start = partition)$loglik
+  reached <- function(x, partition) {
+    em_gmm(x, n_components = max(partition), covariance = "VVE", start = partition)$loglik
+  }
   expect_gt(reached(data_iris(), partition_iris()), -215.241 + 0.5)
   expect_gt(reached(data_faithful(), partition_faithful()), -1132.187 + 0.05)
 })
