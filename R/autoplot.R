@@ -229,14 +229,18 @@ caption_of <- function(points) {
 autoplot_selection <- function(fit) {
   .data <- ggplot2::.data
   table <- selection_data(fit)
-  best_of <- tapply(table$value, table$covariance, function(v) min(c(v, Inf), na.rm = TRUE))
-  codes <- names(sort(best_of))
+  style <- selection_style(table)
+  codes <- style$covariance
+  named <- function(x) stats::setNames(x, codes)
   table$covariance <- factor(table$covariance, levels = codes)
   best <- table[table$covariance == fit$covariance & table$n_components == fit$n_components, ]
-  symbols <- stats::setNames(em_symbols(length(codes)), codes)
-  colours <- stats::setNames(em_palette(length(codes)), codes)
-  lines <- stats::setNames(1 + (seq_along(codes) - 1) %/% 10, codes)
-  n_failed <- sum(table$failed)
+  if (all(table$failed)) {
+    em_abort("No model of the table could be fitted, so there is nothing to plot.",
+             "nothing_to_plot")
+  }
+  sound <- !table$failed & !table$spurious
+  limits <- selection_limits(table$value[if (any(sound)) sound else !table$failed])
+  notes <- selection_notes(table, limits, "not fitted: %d", "crossed out: spurious (%d)")
   ggplot2::ggplot(
     table[!table$failed, ],
     ggplot2::aes(.data$n_components, .data$value, colour = .data$covariance,
@@ -246,16 +250,21 @@ autoplot_selection <- function(fit) {
     ggplot2::geom_point(size = 2) +
     ggplot2::geom_point(data = best, shape = 1, size = 5, stroke = 1, colour = "grey15",
                         show.legend = FALSE) +
-    ggplot2::scale_colour_manual("best first", values = colours, drop = FALSE) +
-    ggplot2::scale_fill_manual("best first", values = colours, drop = FALSE) +
-    ggplot2::scale_shape_manual("best first", values = symbols, drop = FALSE) +
-    ggplot2::scale_linetype_manual("best first", values = lines, drop = FALSE) +
+    ggplot2::geom_point(data = table[table$spurious, ], shape = 4, size = 3, colour = "grey30",
+                        show.legend = FALSE) +
+    ggplot2::scale_colour_manual("best first", values = named(style$colour), drop = FALSE) +
+    ggplot2::scale_fill_manual("best first", values = named(style$fill), drop = FALSE) +
+    ggplot2::scale_shape_manual("best first", values = named(style$symbol), drop = FALSE) +
+    ggplot2::scale_linetype_manual("best first", values = named(style$line), drop = FALSE) +
+    ggplot2::scale_y_continuous(expand = c(0, 0)) +
+    # what is outside the limits is cut, not dropped: its lines lead out of the plot
+    ggplot2::coord_cartesian(ylim = limits) +
     ggplot2::scale_x_continuous(breaks = sort(unique(table$n_components))) +
     ggplot2::labs(
       x = "number of components", y = paste0(fit$criterion, " (lower is better)"),
       title = paste0("Model selection: ", fit$covariance, ", ",
                      count_of(fit$n_components, "component")),
-      caption = if (n_failed) paste(count_of(n_failed, "model"), "could not be fitted")
+      caption = if (nzchar(notes)) notes
     )
 }
 
@@ -312,7 +321,7 @@ autoplot_starts <- function(fit) {
     ggplot2::expand_limits(y = top - 1) +
     ggplot2::labs(
       x = "start (sorted)", y = "log-likelihood",
-      title = paste0("Starts: ", sum(table$best), " of ", nrow(table), " agree"),
+      title = starts_title(fit),
       caption = paste0("filled: reached the best optimum",
                        if (failed) paste0("; ", count_of(failed, "start"), " failed"))
     )

@@ -20,8 +20,8 @@
 #' mode of the likelihood. Components are then matched to those of the fit by the assignment
 #' with the largest agreement of the posterior probabilities on the original data (the Hungarian
 #' method; Kuhn, 1955), so that label switching does not inflate the standard errors. Missing values
-#' are treated exactly in every refit. Replicates are fitted in parallel. The noise box, fixed parameters, prior and equal proportions
-#' are those of the fit.
+#' are treated exactly in every refit. Replicates are fitted in parallel. The noise box, fixed
+#' parameters, prior and equal proportions are those of the fit.
 #'
 #' A replicate that cannot be fitted (a component that collapses) is left out and counted;
 #' `print()` says how many.
@@ -36,7 +36,8 @@
 #' @param ci_type `"percentile"` (default): quantiles of the replicates; `"basic"`: those reflected
 #'   about the estimate; `"normal"`: estimate minus bias, plus and minus a normal quantile times the
 #'   standard error.
-#' @param digits Significant digits.
+#' @param digits Significant digits of the standard errors, which set the decimals of their rows;
+#'   fewer where the table would be wider than the console.
 #' @param ... Unused, and an error (for `print()`: ignored; for `plot()`: arguments of
 #'   [graphics::hist()]).
 #' @return `em_bootstrap()`: a list of class `em_bootstrap` with
@@ -252,9 +253,10 @@ summary.em_bootstrap <- function(object, level = 0.95,
 
 #' @rdname em_bootstrap
 #' @export
-print.em_bootstrap <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
-  cat("Bootstrap of a Gaussian mixture (", x$type, ", ", count_of(x$n_boot, "replicate"), ")\n",
-      sep = "")
+print.em_bootstrap <- function(x, digits = max(2L, getOption("digits") - 4L), ...) {
+  title <- paste0("Bootstrap of a Gaussian mixture (", x$type, ", ",
+                  count_of(x$n_boot, "replicate"), ")")
+  cat(strwrap(title, exdent = 2), sep = "\n")
   cat(format_call(x$fit_call), sep = "\n")
   failed <- x$n_boot - x$n_ok
   if (failed) {
@@ -270,15 +272,29 @@ print.em_bootstrap <- function(x, digits = max(3L, getOption("digits") - 3L), ..
   moves <- table$std_error > 0
   n_moving <- sum(moves)
   shown <- utils::head(which(moves), 12L)
-  cells <- vapply(table[shown, ], format_each, character(length(shown)), digits = digits)
-  dim(cells) <- c(length(shown), ncol(table))
-  dimnames(cells) <- list(rownames(table)[shown], sub("std_error", "std. error", names(table)))
-  print_table(cells)
+  print_table(bootstrap_cells(table[shown, ], digits))
   if (n_moving > length(shown)) {
     cat("  and ", count_of(n_moving - length(shown), "more coefficient"), " (summary() has all)\n",
         sep = "")
   }
   invisible(x)
+}
+
+# The table of a bootstrap as text, each row with the decimals that its standard error calls for.
+# Digits and words give way before a table is wider than the console.
+bootstrap_cells <- function(table, digits, width = getOption("width")) {
+  for (words in c("std. error", "s.e.")) for (d in seq(max(2L, digits), 2L)) {
+    cells <- t(apply(as.matrix(table), 1, function(row) {
+      format_to_error(row, row[["std_error"]], d)
+    }))
+    dimnames(cells) <- list(rownames(table), sub("std_error", words, names(table)))
+    used <- 1L + max(nchar(rownames(cells), "width")) +
+      sum(apply(rbind(colnames(cells), cells), 2, function(x) max(nchar(x, "width"))) + 2L)
+    if (used <= width) {
+      return(cells)
+    }
+  }
+  cells
 }
 
 #' @rdname em_bootstrap
@@ -447,17 +463,18 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
 }
 
 #' @rdname em_bootstrap_lrt
-#' @param digits Significant digits.
 #' @export
-print.em_bootstrap_lrt <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+print.em_bootstrap_lrt <- function(x, ...) {
   cat("Bootstrap likelihood-ratio test for the number of components\n")
   cat("Covariance: ", describe_covariance(x$covariance, x$n_components), "; ", x$n_boot,
       " data sets per test\n\n", sep = "")
   if (!is.null(x$table)) {
+    # no p-value is below 1 / (B + 1), and so many decimals does it take to show that
+    decimals <- max(3L, as.integer(ceiling(log10(x$n_boot + 1))))
     cells <- cbind(
-      statistic = format_each(x$table$statistic, digits),
-      "mean under H0" = format_each(x$table$mean_null, digits),
-      "p-value" = format_each(x$table$p_value, 3),
+      statistic = format_loglik(x$table$statistic),
+      "mean under H0" = format_loglik(x$table$mean_null),
+      "p-value" = format_loglik(x$table$p_value, decimals),
       "data sets" = format(x$table$n_boot)
     )
     rownames(cells) <- paste(x$table$n_components, "vs", x$table$alternative)

@@ -66,6 +66,11 @@ class_names <- function(parameters) {
 #' With known labels (`em_gmm(known = )`) the posterior of such a row is 1 for its label, in the
 #' data of the fit; new data have no labels.
 #'
+#' Classes are numbers also where the components have names, as with `known = `. The names are
+#' `colnames(object$parameters$means)`, in the order of the numbers; the column `.class` of
+#' `augment(object, newdata = newdata)` is a factor with these names, and `"noise"`
+#' (see [augment.em_gmm()]).
+#'
 #' @param object A fit of [em_gmm()].
 #' @param newdata `NULL` (default) for the data of the fit; or a matrix, data frame or, for one
 #'   variable, a vector. Columns are found by name, in any order; `NA` is allowed.
@@ -86,6 +91,11 @@ class_names <- function(parameters) {
 #' predict(fit, new, type = "posterior")
 #' predict(fit, new, type = "density", log = TRUE)
 #' predict(fit, new, type = "imputed")
+#'
+#' # a third of the flowers with their names: classes are numbers, here made names again
+#' species <- replace(as.character(iris$Species), seq_len(150) %% 3 > 0, NA)
+#' fit <- em_gmm(iris[, 1:4], n_components = 3, covariance = "EEE", known = species)
+#' table(colnames(fit$parameters$means)[predict(fit)], iris$Species)
 #' @export
 predict.em_gmm <- function(object, newdata = NULL,
                            type = c("class", "posterior", "density", "imputed"),
@@ -325,11 +335,15 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
 #' * **Convergence.** `last_gain` is the gain of the objective in the last iteration, `rate` its
 #'   ratio to the gain before, and `remaining_gain` what Aitken's extrapolation expects of all
 #'   further iterations.
-#' * **Starts.** Starts that reached the best optimum; one alone is a reason to use more
+#' * **Starts.** How many of the starts that were run to a regular end reached the best optimum.
+#'   Starts that were worse after a short run, and starts in which a component collapsed, are
+#'   counted apart. One alone at the best optimum is a reason to use more
 #'   (`em_control(n_starts = )`).
 #' * **Degeneracy.** A component is named if its least variance, relative to that of the data
-#'   (`relative_variance`), is below 1e-6, or if its `size` (the sum of its posterior probabilities)
-#'   is not above the number of variables where it has a covariance matrix of its own.
+#'   (`relative_variance`), is below 1e-6, or if it rests on fewer observations (`size`, the sum of
+#'   its posterior probabilities) than covariance parameters of its own need: the number of
+#'   variables and one more for an orientation, 2 for a volume or a shape. A solution of the second
+#'   kind is called spurious, here and by `print()`: its likelihood says nothing about the data.
 #' * **Identification.** The observed information (see [vcov.em_gmm()]) is checked for directions
 #'   in which the likelihood is flat. By default this is done if it is quick; `se = TRUE` always
 #'   does it.
@@ -349,6 +363,7 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
 #'   otherwise an error. Unused by `print()`.
 #' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_gmm`
 #'   with the elements of the report: `fit_table`, `convergence`, `starts`, `degeneracy`,
+#'   `spurious` (what is spurious about the fit, or `""`),
 #'   `not_identified` (names, or `NULL` if not checked), `components`, `overlap` (K x K),
 #'   `coefficients` (estimate and `std_error`), and those of the fit that are printed.
 #' @seealso [plot.em_gmm()], [tidy.em_gmm()]
@@ -364,11 +379,15 @@ NULL
 print.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
   title <- gmm_title(x)
   ending <- strwrap(convergence_line(x), exdent = 2)
-  cat(title, "", sep = "\n")
-  print_fit_table(gmm_fit_table(x))
-  cat("\n")
-  # 15 lines in all: the fit table and blanks take 4, the parameters' header and remainder 2
-  print_gmm_parameters(x, digits, most = min(4L, 9L - length(title) - length(ending)))
+  spurious <- spurious_message(x)
+  if (nzchar(spurious)) {
+    ending <- c(ending, strwrap(paste0("SPURIOUS: ", spurious, "."), exdent = 2))
+  }
+  table <- fit_table_lines(gmm_fit_table(x))
+  cat(title, "", table, "", sep = "\n")
+  # 15 lines in all: two blank ones, and the parameters' header and remainder
+  left <- 11L - length(title) - length(table) - length(ending)
+  print_gmm_parameters(x, digits, most = max(1L, min(4L, left)))
   cat(ending, sep = "\n")
   invisible(x)
 }
@@ -400,15 +419,27 @@ gmm_fit_table <- function(x) {
   )
 }
 
-# Two lines: header and values.
-print_fit_table <- function(table) {
-  cells <- rbind(c(
-    format(table$n_components), format_loglik(table$loglik), format(table$df),
-    format(table$nobs, scientific = FALSE), format_loglik(c(table$AIC, table$BIC, table$ICL))
-  ))
-  colnames(cells) <- names(table)
-  cells <- cbind(cells, " " = "(lower is better)")
-  print_table(cells)
+# Header and values, with a note on the criteria: beside them or, where the console is too narrow,
+# below. Long numbers lose their decimals then.
+fit_table_lines <- function(table, width = getOption("width")) {
+  for (decimals in c(2, 1, 0, -1)) {
+    cells <- rbind(c(
+      format(table$n_components), format_loglik(table$loglik, max(0, decimals)), format(table$df),
+      format(table$nobs, scientific = FALSE),
+      format_loglik(c(table$AIC, table$BIC, table$ICL), max(0, decimals))
+    ))
+    colnames(cells) <- c(if (decimals < 0) "K" else "n_components", names(table)[-1])
+    lines <- table_lines(cells)
+    if (max(nchar(lines)) <= width) {
+      break
+    }
+  }
+  note <- "(lower is better)"
+  if (nchar(lines[2]) + nchar(note) + 2L <= width) {
+    lines[2] <- paste0(lines[2], "  ", note)
+    return(lines)
+  }
+  c(lines, paste0(strrep(" ", max(1L, nchar(lines[2]) - nchar(note))), note))
 }
 
 # The components as a small table: proportion and means, cut to the console and to `most` rows.
@@ -431,7 +462,7 @@ print_gmm_parameters <- function(x, digits, most = Inf) {
   header[long] <- paste0(substr(header[long], 1, 12), "..")
   colnames(cells) <- c("proportion", header)
   rownames(cells) <- class_names(parameters)[shown]
-  fits <- min(columns_that_fit(cells, 4L), ncol(cells))
+  fits <- min(columns_that_fit(cells), ncol(cells))
   print_table(cells[, seq_len(fits), drop = FALSE])
   left <- c(
     if (K > length(shown)) count_of(K - length(shown), "more component"),
@@ -488,6 +519,7 @@ summary.em_gmm <- function(object, parameters = FALSE, se = FALSE, ...) {
       convergence = object$convergence,
       starts = object$starts,
       degeneracy = near_degenerate(object),
+      spurious = spurious_message(object),
       not_identified = not_identified,
       identification_checked = identification_checked,
       components = gmm_component_table(object),
@@ -506,13 +538,36 @@ near_degenerate <- function(object) {
   if (is.null(table)) {
     return(NULL)
   }
-  d <- length(object$variables)
-  own <- substr(object$covariance, nchar(object$covariance), nchar(object$covariance)) == "V"
-  rows <- table$size * object$n_rows / object$nobs
-  table$concern <- ""
-  table$concern[own & rows < d + 1 - 1e-6] <- "no more rows than variables"
-  table$concern[table$relative_variance < 1e-6] <- "nearly singular"
+  few <- table$size * object$n_rows / object$nobs < own_rows_needed(object) - 1e-6
+  few[object$fixed$covariance_fixed %in% TRUE] <- FALSE
+  singular <- table$relative_variance < 1e-6
+  table$concern <- paste0(
+    ifelse(few, "rests on too few observations", ""), ifelse(few & singular, " and ", ""),
+    ifelse(singular, "is nearly singular", "")
+  )
   table
+}
+
+# How many observations the covariance parameters need that each component has for itself.
+own_rows_needed <- function(object) {
+  if (object$n_components == 1L) {
+    return(0)
+  }
+  letters <- covariance_letters(object$covariance)
+  if (identical(letters[["orientation"]], "V")) {
+    length(object$variables) + 1
+  } else if ("V" %in% letters) {
+    2
+  } else {
+    0
+  }
+}
+
+# Why the table of models calls the fit spurious, or "".
+spurious_message <- function(object) {
+  table <- object$selection
+  row <- which(table$covariance == object$covariance & table$n_components == object$n_components)
+  if (length(row) == 1 && table$status[row] == "spurious") table$message[row] else ""
 }
 
 # The information costs 2 df E-steps of about n d^2 K operations: checked without asking below ~1 s.
@@ -566,7 +621,7 @@ gmm_component_table <- function(object) {
 gmm_overlap <- function(parameters) {
   K <- ncol(parameters$means)
   overlap <- diag(K)
-  dimnames(overlap) <- list(seq_len(K), seq_len(K))
+  dimnames(overlap) <- rep(list(class_names(parameters)[seq_len(K)]), 2)
   roots <- lapply(seq_len(K), function(k) chol(component_covariance(parameters, k)))
   log_det <- vapply(roots, function(root) 2 * sum(log(diag(root))), 0)
   for (a in seq_len(K - 1)) for (b in seq(a + 1, length.out = K - a)) {
@@ -587,7 +642,7 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
   as_fit$weights <- if (x$has$weights) TRUE
   as_fit$data <- if (x$has$missing) NA
   cat(gmm_title(as_fit), "", sep = "\n")
-  print_fit_table(x$fit_table)
+  cat(fit_table_lines(x$fit_table), sep = "\n")
   cat("\nTrust report\n")
   report <- c(
     report_convergence(x), report_starts(x), report_degeneracy(x), report_identification(x),
@@ -615,14 +670,21 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
 # The items of the report: each returns a named string.
 report_convergence <- function(x) {
   convergence <- x$convergence
+  objective <- x$fit_table$loglik + x$fit$log_prior
+  # the ratio of two gains of which one is rounding is no rate
+  rate <- convergence$rate
   gains <- paste0(
-    "; last gain ", format_number(convergence$last_gain, 2),
-    ", rate ", format_number(convergence$rate, 3),
-    ", expected remaining gain ", format_number(convergence$remaining_gain, 2)
+    "; last gain ", format_gain(convergence$last_gain, objective),
+    if (is.finite(rate) && rate >= 0) paste0(", rate ", format_number(rate, 3)),
+    ", expected remaining gain ", format_gain(convergence$remaining_gain, objective)
   )
   iterations <- count_of(x$fit$iterations, "iteration")
+  rule <- switch(convergence$rule,
+    aitken = "Aitken's rule (gain left below the tolerance)",
+    paste0("the rule \"", convergence$rule, "\"")
+  )
   text <- if (isTRUE(x$fit$converged)) {
-    paste0("yes, after ", iterations, ", by the rule '", convergence$rule, "'", gains, ".")
+    paste0("yes, after ", iterations, ", by ", rule, gains, ".")
   } else {
     paste0("NO (", x$fit$status, ") after ", iterations, gains, ".",
            if (length(x$fit$message) && nzchar(x$fit$message)) paste0(" ", x$fit$message))
@@ -642,12 +704,11 @@ report_starts <- function(x) {
       "one start only: a better optimum may exist."
     }
   } else {
-    lost <- sum(x$starts$status %in% c("degenerate", "failed"))
     paste0(
-      agree$best, " of ", agree$n, if (agree$screened) " run to the end",
-      " reached the best optimum",
+      agree$best, " of ", agree$n, if (agree$n < nrow(x$starts)) " completed",
+      if (agree$n == 1) " start" else " starts", " reached the best optimum",
       if (agree$screened) paste0("; ", agree$screened, " worse after a short run"),
-      if (lost) paste0("; ", lost, " degenerate"), ".",
+      if (agree$lost) paste0("; ", agree$lost, " degenerate"), ".",
       if (agree$best == 1) " Only one did: use more starts (em_control(n_starts = ))."
     )
   }
@@ -663,9 +724,16 @@ report_degeneracy <- function(x) {
   text <- if (!length(bad)) {
     "no component is near-degenerate."
   } else {
-    paste0("component ", table$component[bad], " is ", sub("^no ", "on no ", table$concern[bad]),
-           " (size ", format_each(table$size[bad], 3), ", relative variance ",
+    # rounded down: 2.996 is fewer than 3
+    paste0("component ", table$component[bad], " ", table$concern[bad], " (size ",
+           format(floor(table$size[bad] * 100) / 100, trim = TRUE), ", relative variance ",
            format_each(table$relative_variance[bad], 2), ")", collapse = "; ")
+  }
+  if (length(bad)) {
+    text <- paste0(text, ".")
+  }
+  if (nzchar(x$spurious)) {
+    text <- paste0("SPURIOUS: ", x$spurious, ".", if (length(bad)) paste0(" In detail: ", text))
   }
   c(degeneracy = text)
 }
@@ -718,14 +786,16 @@ print_overlap <- function(overlap) {
   if (K <= 6) {
     cells <- format(round(overlap, 3), nsmall = 3)
     cells[!lower.tri(overlap)] <- ""
+    colnames(cells) <- cut_middle(colnames(cells), 10L)
     print_table(cells[-1, -K, drop = FALSE])
     return(invisible())
   }
   pairs <- which(lower.tri(overlap), arr.ind = TRUE)
   pairs <- pairs[order(-overlap[pairs]), , drop = FALSE][1:5, ]
-  cat("  closest pairs: ",
-      paste0(pairs[, 2], "-", pairs[, 1], " ", format(round(overlap[pairs], 3), nsmall = 3),
-             collapse = ", "), "\n", sep = "")
+  names <- rownames(overlap)
+  text <- paste0(names[pairs[, 2]], "-", names[pairs[, 1]], " ",
+                 format(round(overlap[pairs], 3), nsmall = 3), collapse = ", ")
+  cat(strwrap(paste("closest pairs:", text), indent = 2, exdent = 4), sep = "\n")
 }
 
 # Coefficients with standard errors.
@@ -760,7 +830,7 @@ print_all_parameters <- function(parameters, digits) {
   cat("\nMeans\n")
   print(parameters$means, digits = digits)
   for (k in seq_len(ncol(parameters$means))) {
-    cat("\nCovariance of component ", k, "\n", sep = "")
+    cat("\nCovariance of component ", class_names(parameters)[k], "\n", sep = "")
     covariance <- component_covariance(parameters, k)
     dimnames(covariance) <- rep(list(rownames(parameters$means)), 2)
     print(covariance, digits = digits)

@@ -14,10 +14,13 @@
 #' * `"uncertainty"`: points larger and darker the less sure their classification is.
 #' * `"selection"`: the criterion of every fitted model by number of components, one line per
 #'   covariance structure, the best marked by a ring. A model that could not be fitted is a gap in
-#'   its line, and a cross at the top.
+#'   its line, and a cross at the top; one that is spurious (see [em_gmm()]) is crossed out. Where a
+#'   few poor models would flatten the rest the plot ends
+#'   above the better half, and says how many models lie above it; `ylim` shows others.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
 #' * `"starts"`: the log-likelihood that every start reached, sorted; many at the top mean that the
-#'   optimum can be trusted.
+#'   optimum can be trusted. The title counts as `print()` does: of the starts that were run to a
+#'   regular end, those that reached the best optimum.
 #'
 #' Rows with missing values are drawn as open symbols at their conditional means; wholly missing
 #' rows are not drawn. The colours are told apart by colour-blind readers, and each component has
@@ -127,10 +130,7 @@ legend_above <- function(labels, ..., show = TRUE, corner = "topright") {
 class_legend <- function(fit, points, look) {
   style <- class_style(fit)
   labels <- style$class
-  labels[seq_len(fit$n_components)] <- paste("component", seq_len(fit$n_components))
-  if (fit$n_components > 4) {
-    labels[seq_len(fit$n_components)] <- seq_len(fit$n_components)
-  }
+  labels[seq_len(fit$n_components)] <- component_labels(fit)
   symbol <- style$symbol
   colour <- style$colour
   filled <- fade(style$colour, 0.75)
@@ -161,9 +161,12 @@ draw_points <- function(fit, points, pair, cex = 0.9) {
   )
 }
 
-# Ellipses and centres of all components in one panel. `dense`: over many points.
-draw_ellipses <- function(fit, pair, level, dense, numbers = FALSE, lwd = 1.6) {
+# Ellipses and centres of all components in one panel. `dense`: over many points. `small`: the panel
+# is one of many, and its points must not be hidden.
+draw_ellipses <- function(fit, pair, level, dense, numbers = FALSE, small = FALSE) {
   style <- class_style(fit)
+  lwd <- if (small) 1.2 else 1.6
+  numbers <- numbers & numbered_components(fit)
   for (k in seq_len(fit$n_components)) {
     for (i in seq_along(level)) {
       edge <- ellipse_points(
@@ -176,8 +179,10 @@ draw_ellipses <- function(fit, pair, level, dense, numbers = FALSE, lwd = 1.6) {
       graphics::lines(edge, col = style$colour[k], lwd = lwd, lty = i)
     }
     centre <- fit$parameters$means[pair, k]
-    if (numbers) {
+    if (numbers[k]) {
       graphics::text(centre[1], centre[2], k, col = style$colour[k], font = 2)
+    } else if (small) {
+      graphics::points(centre[1], centre[2], pch = 3, lwd = 1.1, cex = 0.7, col = "grey10")
     } else {
       graphics::points(centre[1], centre[2], pch = 3, lwd = 3.4, cex = 1.3, col = "white")
       graphics::points(centre[1], centre[2], pch = 3, lwd = 2, cex = 1.2, col = style$colour[k])
@@ -218,9 +223,7 @@ plot_curve <- function(fit, variable, points, look, rug) {
   }
   panel_title(look, if (rug == "plain") "Mixture density" else "Classification", points$note)
   labels <- style$class
-  if (nrow(style) <= 4) {
-    labels[seq_len(fit$n_components)] <- paste("component", seq_len(fit$n_components))
-  }
+  labels[seq_len(fit$n_components)] <- component_labels(fit, most = 4L - fit$noise)
   colours <- style$colour
   lines <- rep(if (rug == "class") 1 else 2, length(labels))
   if (rug == "plain") {
@@ -331,7 +334,7 @@ plot_matrix <- function(fit, variables, points, look, type, level) {
     } else if (type == "classification") {
       if (i > j) draw_points(fit, points, pair, cex = small)
       draw_ellipses(fit, pair, level, i > j && length(points$class) > 2000, numbers = i < j,
-                    lwd = 1.2)
+                    small = TRUE)
     } else if (type == "density") {
       if (i > j) {
         graphics::points(points$x[, pair], pch = 16, cex = 0.75 * small, col = fade("grey30", 0.45))
@@ -359,7 +362,15 @@ draw_diagonal <- function(fit, variable, points, limits, type) {
   at <- seq(limits[1], limits[2], length.out = 256)
   densities <- marginal_densities(fit, variable, at)
   total <- rowSums(densities)
-  scale <- 0.74 / max(total)
+  usr <- graphics::par("usr")
+  # the name fits its panel with a margin, and the density ends below it
+  name <- fit$variables[variable]
+  cex <- min(1.25, 0.9 * (usr[2] - usr[1]) / graphics::strwidth(name, font = 2),
+             0.14 * (usr[4] - usr[3]) / graphics::strheight(name, font = 2))
+  height <- graphics::strheight("Ag", font = 2, cex = cex)
+  # letters such as p reach below the line that text stands on
+  base <- usr[4] - 0.05 * (usr[4] - usr[3]) - height
+  scale <- min(0.78, base - 0.5 * height) / max(total)
   style <- class_style(fit)
   if (type == "classification") {
     for (k in seq_len(ncol(densities))) {
@@ -369,13 +380,11 @@ draw_diagonal <- function(fit, variable, points, limits, type) {
   } else {
     bars <- graphics::hist(fit$data[, variable], breaks = "FD", plot = FALSE)
     graphics::rect(bars$breaks[-length(bars$breaks)], 0, bars$breaks[-1],
-                   pmin(bars$density * scale, 0.84), col = "grey90", border = "white")
+                   pmin(bars$density * scale, base - 0.5 * height), col = "grey90",
+                   border = "white")
     graphics::lines(at, total * scale, lwd = 1.6, col = em_palette(1))
   }
-  name <- fit$variables[variable]
-  room <- diff(graphics::par("usr")[1:2]) * 0.94
-  cex <- min(1.25, room / graphics::strwidth(name, font = 2))
-  graphics::text(mean(limits), 0.92, name, font = 2, cex = cex)
+  graphics::text(mean(limits), base, name, font = 2, cex = cex, adj = c(0.5, 0))
 }
 
 # Title, note and legend above a matrix of panels.
@@ -407,12 +416,11 @@ plot_selection <- function(fit, look) {
     em_abort("No model of the table could be fitted, so there is nothing to plot.",
              "nothing_to_plot")
   }
-  best_of <- tapply(table$value, table$covariance, function(v) min(c(v, Inf), na.rm = TRUE))
-  codes <- names(sort(best_of))
+  style <- selection_style(table)
+  codes <- style$covariance
   components <- sort(unique(table$n_components))
-  range <- range(table$value, na.rm = TRUE)
-  span <- if (diff(range) > 0) diff(range) else max(1, abs(range[1]) * 0.01)
-  ylim <- range + c(-0.05, 0.06) * span
+  sound <- !table$failed & !table$spurious
+  limits <- selection_limits(table$value[if (any(sound)) sound else !table$failed])
   # room on the right for the legend
   xlim <- range(components) + c(-0.1, 0) * max(1, diff(range(components)))
   if (look$legend && length(codes) > 1) {
@@ -420,42 +428,45 @@ plot_selection <- function(fit, look) {
   } else {
     xlim[2] <- xlim[2] + 0.1 * max(1, diff(xlim))
   }
-  open_panel(xlim, ylim, "number of components",
-             paste0(fit$criterion, " (lower is better)"), look, xaxt = "n", yaxt = "n")
+  open_panel(xlim, limits, "number of components", paste0(fit$criterion, " (lower is better)"),
+             look, xaxt = "n", yaxt = "n", yaxs = "i")
+  limits <- sort(graphics::par("usr")[3:4])
   graphics::axis(1, at = components)
   graphics::axis(2, las = 0)
   # many structures: the better half in full colour, the others thin
   rank <- seq_along(codes)
-  colour <- em_palette(length(codes))
-  symbol <- em_symbols(length(codes))
-  line <- 1 + (rank - 1) %/% 10
   weak <- rank > 7
   for (i in rev(rank)) {
     rows <- table[table$covariance == codes[i], ]
     rows <- rows[order(rows$n_components), ]
     value <- rows$value[match(components, rows$n_components)]
-    graphics::lines(components, value, col = fade(colour[i], if (weak[i]) 0.55 else 1),
-                    lwd = if (weak[i]) 1 else 1.8, lty = line[i])
-    graphics::points(components, value, pch = symbol[i], col = colour[i],
-                     bg = if (weak[i]) "white" else colour[i], cex = 0.9)
+    graphics::lines(components, value, col = fade(style$colour[i], if (weak[i]) 0.55 else 1),
+                    lwd = if (weak[i]) 1 else 1.8, lty = style$line[i])
+    graphics::points(components, value, pch = style$symbol[i], col = style$colour[i],
+                     bg = style$fill[i], cex = 0.9)
     failed <- rows$n_components[rows$failed]
     if (length(failed)) {
       offset <- (i - mean(rank)) * 0.5 / max(length(codes), 8)
-      graphics::points(failed + offset, rep(range[2] + 0.06 * span, length(failed)), pch = 4,
-                       col = colour[i], cex = 0.8, lwd = 1.5)
+      graphics::points(failed + offset, rep(limits[2] - 0.03 * diff(limits), length(failed)),
+                       pch = 4, col = style$colour[i], cex = 0.8, lwd = 1.5)
     }
   }
   best <- table[table$covariance == fit$covariance & table$n_components == fit$n_components, ]
   best <- best[!best$failed, ]
   graphics::points(best$n_components, best$value, pch = 1, cex = 2.6, lwd = 2, col = "grey15")
-  n_failed <- sum(table$failed)
-  note <- if (n_failed) paste0("x: could not be fitted (", n_failed, ")") else ""
+  spurious <- table[table$spurious, ]
+  graphics::points(spurious$n_components, spurious$value, pch = 4, cex = 1.7, col = "grey30")
   panel_title(look, paste0("Model selection: ", fit$covariance, ", ",
-                           count_of(fit$n_components, "component")), note)
+                           count_of(fit$n_components, "component")))
+  notes <- selection_notes(table, limits, "x at the top: not fitted (%d)",
+                           "crossed out: spurious (%d)")
+  room <- diff(graphics::par("usr")[1:2]) / max(graphics::strwidth(notes, cex = 1), 1e-8)
+  graphics::mtext(notes, side = 3, line = 0.5, adj = 0, col = "grey40",
+                  cex = min(0.75, room) * graphics::par("cex"))
   if (look$legend && length(codes) > 1) {
     graphics::legend(
-      "right", legend = codes, col = colour, pch = symbol, lty = line,
-      pt.bg = ifelse(weak, "white", colour), bty = "n", cex = if (length(codes) > 8) 0.8 else 0.9,
+      "right", legend = codes, col = style$colour, pch = style$symbol, lty = style$line,
+      pt.bg = style$fill, bty = "n", cex = if (length(codes) > 8) 0.8 else 0.9,
       seg.len = 1.6, ncol = if (length(codes) > 18) 2 else 1, title = "best first"
     )
   }
@@ -533,7 +544,7 @@ plot_starts <- function(fit, look) {
   failed <- sum(table$failed)
   note <- paste0("filled: reached the best optimum",
                  if (failed) paste0("; x: failed (", failed, ")"))
-  panel_title(look, paste0("Starts: ", sum(table$best), " of ", nrow(table), " agree"), note)
+  panel_title(look, starts_title(fit), note)
   legend_above(methods, pch = symbol, col = colour, pt.bg = colour, show = look$legend,
                corner = "bottomright")
 }

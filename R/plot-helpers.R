@@ -23,6 +23,23 @@ class_style <- function(fit) {
   )
 }
 
+# Labels of the Gaussian components in a legend: names where the components have them, "component 1"
+# or, of more than `most`, the bare number where they have not.
+component_labels <- function(fit, most = 4L) {
+  labels <- class_names(fit$parameters)[seq_len(fit$n_components)]
+  numbered <- numbered_components(fit)
+  if (fit$n_components <= most) {
+    labels[numbered] <- paste("component", labels[numbered])
+  }
+  labels
+}
+
+# TRUE for the components that are called by their number.
+numbered_components <- function(fit) {
+  K <- fit$n_components
+  class_names(fit$parameters)[seq_len(K)] == as.character(seq_len(K))
+}
+
 # Colour with an opacity.
 fade <- function(colour, alpha) {
   grDevices::adjustcolor(colour, alpha.f = alpha)
@@ -194,7 +211,57 @@ selection_data <- function(fit) {
   }
   table$failed <- !is.finite(table$value)
   table$value[table$failed] <- NA
+  table$spurious <- !table$failed & table$status == "spurious"
   table
+}
+
+# Colour, symbol and line of every covariance structure in a plot of the selection, the best first:
+# unlike symbols for 18, of which the first five are filled; lines change after ten, as colours do.
+selection_style <- function(table) {
+  # spurious models last: their criterion is none
+  least <- function(rows) tapply(replace(table$value, !rows, NA), as.character(table$covariance),
+                                 function(v) min(c(v, Inf), na.rm = TRUE))
+  sound <- least(!table$spurious)
+  codes <- names(sound)[order(sound, least(TRUE))]
+  n <- length(codes)
+  symbols <- c(em_symbols(5), em_symbols(5), 4, 8, 7, 10, 9, 12, 13, 14)
+  colour <- em_palette(n)
+  data.frame(
+    covariance = codes, colour = colour, symbol = rep_len(symbols, n),
+    fill = ifelse(seq_len(n) <= 5, colour, "white"), line = 1 + (seq_len(n) - 1) %/% 10,
+    stringsAsFactors = FALSE
+  )
+}
+
+# Edges of a plot of the selection, for the values of its sound models: all of them; or, where a few
+# poor ones of many would flatten the rest, the better half with as much again above it.
+selection_limits <- function(value) {
+  value <- value[is.finite(value)]
+  best <- min(value)
+  top <- max(value)
+  limit <- best + 2 * (stats::median(value) - best)
+  if (length(value) > 8 && limit > best && top - best > 2 * (limit - best)) {
+    top <- max(value[value <= limit])
+  }
+  span <- if (top > best) top - best else max(1, abs(best) * 0.01)
+  c(best, top) + c(-0.08, 0.1) * span
+}
+
+# What a plot of the selection between `limits` does not show, and how it shows what is not sound.
+selection_notes <- function(table, limits, failed, spurious) {
+  above <- sum(table$value > limits[2], na.rm = TRUE)
+  below <- sum(table$value < limits[1], na.rm = TRUE)
+  notes <- c(
+    if (above && below) {
+      paste("outside the plot:", above, "above,", below, "below")
+    } else if (above + below) {
+      paste(count_of(above + below, "model"), if (above + below == 1) "lies" else "lie",
+            if (above) "above" else "below", "the plot")
+    },
+    if (any(table$failed)) sprintf(failed, sum(table$failed)),
+    if (any(table$spurious)) sprintf(spurious, sum(table$spurious))
+  )
+  paste(notes, collapse = "; ")
 }
 
 # The starts sorted from worst to best, failed ones first.
@@ -208,6 +275,11 @@ starts_data <- function(fit) {
   table$rank <- seq_len(nrow(table))
   table$best[is.na(table$best)] <- FALSE
   table
+}
+
+# "Starts: 14 of 16 completed agree", counted as print() does.
+starts_title <- function(fit) {
+  paste("Starts:", sub(" starts? ", " ", starts_that_agree(fit)$words))
 }
 
 # The trace with the gap to the last objective.

@@ -1,8 +1,9 @@
 # Pieces that every print method shares: titles, calls, numbers, small tables, convergence lines.
 
-# Numbers for reading: `digits` significant ones, never fewer than the integer part needs.
+# Numbers of one column: the same decimals in all, `digits` significant digits in the smallest. They
+# are rounded once, here: to round first and pad afterwards prints zeros that are not there.
 format_number <- function(x, digits = max(3L, getOption("digits") - 3L)) {
-  text <- format(signif(x, digits), digits = digits, trim = TRUE)
+  text <- format(x, digits = digits, trim = TRUE)
   text[is.na(x)] <- "-"
   text
 }
@@ -21,9 +22,35 @@ format_each <- function(x, digits = max(3L, getOption("digits") - 3L)) {
   text
 }
 
+# Numbers that belong to one uncertain quantity: as many decimals as show its standard error `se`
+# to `digits` significant digits.
+format_to_error <- function(x, se, digits = 3L) {
+  decimals <- digits - 1L - floor(log10(se))
+  if (!is.finite(decimals) || decimals > 8 || any(abs(x) >= 1e7, na.rm = TRUE)) {
+    return(format_each(x, digits))
+  }
+  text <- formatC(x, digits = max(0, decimals), format = "f")
+  # no sign for what rounds to zero
+  text <- sub("^-(0\\.?0*)$", "\\1", text)
+  text[is.na(x)] <- "-"
+  text
+}
+
+# A gain of the objective, which below its rounding error says no more than that.
+format_gain <- function(gain, objective, digits = 2L) {
+  rounding <- 64 * .Machine$double.eps * (1 + abs(objective))
+  if (is.na(gain)) {
+    "unknown"
+  } else if (abs(gain) <= rounding) {
+    "below rounding"
+  } else {
+    format_number(gain, digits)
+  }
+}
+
 # Log-likelihoods and criteria: two decimals, which is what differences are judged by.
-format_loglik <- function(x) {
-  ifelse(is.na(x), "-", formatC(x, format = "f", digits = 2, big.mark = ""))
+format_loglik <- function(x, decimals = 2L) {
+  ifelse(is.na(x), "-", formatC(x, format = "f", digits = decimals, big.mark = ""))
 }
 
 # p-values as `= 0.013` or `< 0.001`, ready to follow a `p`.
@@ -57,14 +84,31 @@ format_call <- function(call, lines = 2L, width = getOption("width")) {
   text
 }
 
-# Prints a character matrix as a table: row names left-aligned, cells right-aligned.
+# Prints a character matrix as a table.
 print_table <- function(table, indent = 1L) {
+  cat(paste0(table_lines(table, indent), "\n"), sep = "")
+}
+
+# The lines of a table: row names left-aligned and cut where the table would be wider than the
+# console, cells right-aligned.
+table_lines <- function(table, indent = 1L, width = getOption("width")) {
   cells <- rbind(colnames(table), table)
-  labels <- c("", rownames(table))
   columns <- lapply(seq_len(ncol(cells)), function(j) pad_left(cells[, j]))
-  left <- if (is.null(rownames(table))) NULL else list(pad_right(labels))
-  lines <- sub(" +$", "", do.call(paste, c(left, columns, sep = "  ")))
-  cat(paste0(strrep(" ", indent), lines, "\n"), sep = "")
+  left <- NULL
+  if (!is.null(rownames(table))) {
+    used <- indent + sum(vapply(columns, function(column) nchar(column[1], "width") + 2L, 0))
+    left <- list(pad_right(c("", cut_middle(rownames(table), max(8L, width - used)))))
+  }
+  paste0(strrep(" ", indent), sub(" +$", "", do.call(paste, c(left, columns, sep = "  "))))
+}
+
+# Cuts long names in the middle, as what tells them apart is often at the end.
+cut_middle <- function(x, most) {
+  long <- nchar(x, "width") > most
+  tail <- (most - 2L) %/% 2L
+  n <- nchar(x[long])
+  x[long] <- paste0(substr(x[long], 1L, most - 2L - tail), "..", substr(x[long], n - tail + 1L, n))
+  x
 }
 
 # Pads to equal display width (formatC counts bytes for some locales, so this is by hand).
@@ -75,10 +119,10 @@ pad_right <- function(x) {
   paste0(x, strrep(" ", max(nchar(x, "width")) - nchar(x, "width")))
 }
 
-# How many columns of a character matrix fit the console after `used` characters.
-columns_that_fit <- function(table, used, width = getOption("width")) {
+# How many columns of a character matrix fit the console beside its row names.
+columns_that_fit <- function(table, width = getOption("width")) {
   widths <- apply(rbind(colnames(table), table), 2, function(x) max(nchar(x, "width"))) + 2L
-  max(1L, sum(used + cumsum(widths) <= width - 6L))
+  max(1L, sum(1L + max(nchar(rownames(table), "width")) + cumsum(widths) <= width))
 }
 
 # One plain sentence on how the algorithm ended.
@@ -93,20 +137,26 @@ convergence_line <- function(fit) {
     paste0("FAILED after ", iterations)
   )
   agree <- starts_that_agree(fit)
-  if (!is.null(agree) && agree$n > 1) {
-    line <- paste0(line, "; ", agree$best, " of ", agree$n, if (agree$screened) " polished",
-                   " starts agree")
+  if (!is.null(agree) && nrow(fit$starts) > 1) {
+    line <- paste0(line, "; ", agree$words)
   }
   paste0(line, ".")
 }
 
-# How many starts were run to the end (`n`), reached the best optimum (`best`), and were dropped
-# after a short run (`screened`); or NULL.
+# How many starts were run to a regular end (`n`: neither dropped after a short run nor degenerate),
+# how many of them reached the best optimum (`best`), how many were dropped (`screened`) and lost
+# (`lost`), and the first two in `words`; or NULL.
 starts_that_agree <- function(fit) {
   if (is.null(fit$starts) || !NROW(fit$starts)) {
     return(NULL)
   }
-  screened <- sum(fit$starts$status == "screened")
-  list(n = nrow(fit$starts) - screened, best = sum(fit$starts$best, na.rm = TRUE),
-       screened = screened)
+  status <- fit$starts$status
+  n <- sum(status %in% c("converged", "max_iter", "non_monotone"))
+  best <- sum(fit$starts$best, na.rm = TRUE)
+  list(
+    n = n, best = best, screened = sum(status == "screened"),
+    lost = sum(status %in% c("degenerate", "failed")),
+    words = paste0(best, " of ", n, if (n < length(status)) " completed",
+                   if (n == 1) " start agrees" else " starts agree")
+  )
 }

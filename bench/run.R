@@ -1,7 +1,7 @@
 # The speed and memory tables: em_gmm() side by side with installed peers, as ratios within one process.
 #
 #   Rscript bench/run.R             every table (some minutes)
-#   Rscript bench/run.R --quick     fewer repetitions, smaller memory test
+#   Rscript bench/run.R --quick     fewer repetitions
 #   Rscript bench/run.R gmm search  only the tables of these names (files of bench/tables)
 #
 # mclust and ClusterR are optional: their rows are skipped, with a message, when absent.

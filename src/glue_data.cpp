@@ -4,7 +4,7 @@
 #include <cstring>
 #include <unordered_set>
 
-#include "core/models/gaussian_mixture.h"
+#include "core/models/scaled_data.h"
 
 using namespace emkit;
 

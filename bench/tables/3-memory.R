@@ -1,12 +1,12 @@
 # Peak memory of a fit of n = 1e7, d = 2, K = 5, as a multiple of the data (160 MB), in a process of its own.
-say("\nMemory, n = %s, d = 2, K = 5", if (quick) "1e6" else "1e7")
+say("\nMemory, n = 1e7, d = 2, K = 5")
 
 if (!file.exists("/proc/self/status")) {
   say("  (needs /proc: skipped)")
 } else {
   script <- tempfile(fileext = ".R")
   writeLines(c(
-    sprintf("n <- %g", if (quick) 1e6 else 1e7),
+    "n <- 1e7",
     "library(emkit)",
     "kb <- function(field) as.numeric(gsub('[^0-9]', '', grep(field, readLines('/proc/self/status'), value = TRUE)))",
     # A small fit first: what the libraries themselves need is no part of the answer.

@@ -224,3 +224,27 @@ test_that("the test keeps its level under the null", {
   expect_lt(abs(mean(p) - 0.5125), 0.15)
   expect_lt(mean(p <= 0.05), 0.17)
 })
+
+test_that("the printed tables fit the console and give a column one format", {
+  fit <- em_gmm(faithful, n_components = 2, covariance = "VVV")
+  boot <- with_seed(1, em_bootstrap(fit, n_boot = 20))
+  old <- options()
+  on.exit(options(old))
+  for (width in c(100, 60, 70, 80)) {
+    options(width = width)
+    expect_lte(max(nchar(utils::capture.output(print(boot, digits = 4)))), width)
+  }
+  # decimals that show the standard error, in every number of its row
+  expect_equal(format_to_error(c(79.968, -0.08299, 0.4807), 0.4807, 2), c("79.97", "-0.08", "0.48"))
+  expect_equal(format_to_error(c(12345.6, -0.3), 2345.6, 2), c("12346", "0"))
+  expect_equal(format_to_error(c(3.5e-12, NA), 1.2e-13, 2), c("3.5e-12", "-"))
+
+  test <- with_seed(1, em_bootstrap_lrt(faithful$waiting, "E", max_components = 3, n_boot = 9,
+                                        control = em_control(n_starts = 2)))
+  test$table <- test$table[c(1, 1), ]
+  test$table$statistic <- c(122.5731, 0.97168)
+  test$table$p_value <- c(0.1, 0.6)
+  rows <- grep(" vs ", utils::capture.output(print(test)), value = TRUE)
+  expect_match(rows[1], "122.57 .* 0.100 ")
+  expect_match(rows[2], "  0.97 .* 0.600 ")
+})

@@ -251,12 +251,10 @@ test_that("ICL is BIC plus twice the entropy, of the labels or of the posterior"
 
 # ---- print and summary -------------------------------------------------------------------------------
 
-# Numbers that depend on the path of the algorithm, not on the fit.
-hide_path <- function(lines) {
-  lines <- gsub("[0-9]+ iterations?", "<n> iterations", lines)
-  lines <- gsub("[0-9]+ of [0-9]+( polished)? starts", "<n> of <n> starts", lines)
-  lines <- gsub("(gain|rate) [-+.e0-9]+[0-9]", "\\1 <x>", lines)
-  gsub("[0-9]+ of [0-9]+( run to the end)? reached", "<n> of <n> reached", lines)
+# The lines of the trust report as one, from a summary with some elements changed.
+report_text <- function(summary, ...) {
+  summary <- utils::modifyList(summary, list(...))
+  gsub("\\s+", " ", paste(utils::capture.output(print(summary)), collapse = " "))
 }
 
 test_that("print shows a fit in at most 15 lines", {
@@ -283,6 +281,100 @@ test_that("print and summary read as they should", {
   fit <- em_gmm(faithful, n_components = 2, covariance = "EEE", start = long)
   expect_snapshot(print(fit), transform = hide_path)
   expect_snapshot(print(summary(fit, se = TRUE)), transform = hide_path)
+})
+
+test_that("numbers are rounded once and never padded with zeros that are not there", {
+  expect_equal(format_number(c(9.568651, 11.472353), 4), c("9.569", "11.472"))
+  expect_equal(format_number(c(218.798452, 47.409079), 4), c("218.80", "47.41"))
+  expect_equal(format_number(c(NA, 1.23456), 3), c("-", "1.23"))
+  for (x in list(c(9.568651, 11.472353), c(0.0123456, 123.456789), 1 / 3, c(1e-9, 2.5e-9) / 3)) for (digits in 2:7) {
+    text <- format_number(x, digits)
+    decimals <- nchar(sub("e.*$", "", sub("^[^.]*\\.?", "", text)))
+    exponent <- ifelse(grepl("e", text), as.numeric(sub("^.*e", "", text)), 0)
+    expect_true(all(abs(as.numeric(text) - x) <= 0.5000001 * 10^(exponent - decimals)))
+  }
+  fit <- fit_faithful()
+  fit$parameters$means[] <- c(3.6359, 9.5687, 2.5423, 11.4724)
+  old <- options(digits = 5)
+  on.exit(options(old))
+  expect_output(print(fit), " 9.57\n.* 11.47\n")
+})
+
+test_that("the fit table keeps to the width of the console", {
+  fit <- fit_faithful()
+  table <- gmm_fit_table(fit)
+  expect_match(fit_table_lines(table, 80)[2], "\\(lower is better\\)$")
+  expect_equal(fit_table_lines(table, 66)[3], formatC("(lower is better)", width = nchar(fit_table_lines(table, 66)[2])))
+  long <- replace(table, c("loglik", "AIC", "BIC", "ICL"), c(7.6379800739e10, -1.52e11, -1.52e11, -1.52e11))
+  long$nobs <- 2.72e9
+  for (wide in list(table, long)) {
+    lines <- fit_table_lines(wide, 80)
+    expect_lte(max(nchar(lines)), 80)
+    expect_equal(sum(grepl("(lower is better)", lines, fixed = TRUE)), 1)
+  }
+  fit$variables <- rownames(fit$parameters$means) <- c("a rather long name of a variable", "b")
+  colnames(fit$parameters$means) <- names(fit$parameters$proportions) <- c(strrep("long name ", 9), "other")
+  expect_lte(max(nchar(utils::capture.output(print(fit)))), 80)
+})
+
+test_that("print, the report and the plot count the starts alike", {
+  fit <- fit_faithful()
+  fit$starts <- data.frame(
+    start = 1:7, method = "search", loglik = c(-5, -5, -6, -5.5, -7, NA, NA),
+    status = c("converged", "max_iter", "converged", "non_monotone", "screened", "degenerate", "degenerate"),
+    iterations = 9L, best = c(TRUE, TRUE, FALSE, FALSE, FALSE, FALSE, FALSE)
+  )
+  agree <- starts_that_agree(fit)
+  expect_equal(agree[c("n", "best", "screened", "lost")], list(n = 4L, best = 2L, screened = 1L, lost = 2L))
+  expect_output(print(fit), "; 2 of 4 completed starts agree.", fixed = TRUE)
+  expect_match(
+    report_text(summary(fit)), fixed = TRUE,
+    "2 of 4 completed starts reached the best optimum; 1 worse after a short run; 2 degenerate."
+  )
+  fit$starts <- fit$starts[1:4, ]
+  expect_output(print(fit), "; 2 of 4 starts agree.", fixed = TRUE)
+})
+
+test_that("the report speaks of the stopping rule and of gains in words", {
+  report <- summary(fit_faithful())
+  gains <- function(last, rate, left) list(rule = "aitken", last_gain = last, rate = rate, remaining_gain = left)
+  expect_match(
+    report_text(report, convergence = gains(-2e-13, -0.3, 1e-14)), fixed = TRUE,
+    "by Aitken's rule (gain left below the tolerance); last gain below rounding, expected remaining gain below rounding."
+  )
+  expect_match(report_text(report, convergence = gains(0.00123, 0.5, 0.00124)), fixed = TRUE,
+               "last gain 0.0012, rate 0.5, expected remaining gain 0.0012.")
+})
+
+test_that("a spurious fit is called so", {
+  fit <- fit_faithful()
+  expect_equal(summary(fit)$spurious, "")
+  fit$selection$status <- "spurious"
+  fit$selection$message <- "a component rests on 2.99 observations, fewer than the 3 that its own covariance parameters need"
+  fit$degeneracy$size[2] <- 2.996
+  lines <- utils::capture.output(print(fit))
+  expect_lte(length(lines), 15)
+  expect_match(paste(lines, collapse = " "), "SPURIOUS: a component rests on 2.99 observations")
+  expect_match(report_text(summary(fit)), fixed = TRUE, paste(
+    "SPURIOUS: a component rests on 2.99 observations, fewer than the 3 that its own covariance parameters need.",
+    "In detail: component 2 rests on too few observations (size 2.99, relative variance"
+  ))
+  expect_match(report_text(summary(fit)), "relative variance [0-9.]+\\)\\. identification")
+  # a component needs no rows of its own for a covariance matrix that it shares, or that is fixed
+  fit$covariance <- "EEE"
+  expect_equal(near_degenerate(fit)$concern, c("", ""))
+  fit$covariance <- "VVI"
+  expect_equal(own_rows_needed(fit), 2)
+})
+
+test_that("the names of known classes are used throughout", {
+  known <- replace(as.character(iris$Species), seq_len(150) %% 5 > 0, NA)
+  fit <- em_gmm(iris[, 1:4], n_components = 3, covariance = "EEE", known = known)
+  report <- summary(fit, parameters = TRUE)
+  expect_equal(dimnames(report$overlap), rep(list(c("setosa", "versicolor", "virginica")), 2))
+  expect_output(print(report), "Covariance of component setosa")
+  expect_type(predict(fit), "integer")
+  expect_gt(mean(colnames(fit$parameters$means)[predict(fit)] == iris$Species), 0.95)
 })
 
 test_that("a fit that did not converge says so", {

@@ -153,6 +153,79 @@ test_that("the tables behind selection, starts and trace keep what failed", {
   expect_error(plot(fit, "selection"), class = "em_error_nothing_to_plot")
 })
 
+test_that("a few poor models do not flatten a plot of the selection", {
+  table <- expand.grid(n_components = 1:9, covariance = c("good", "fair", "poor"), stringsAsFactors = FALSE)
+  table$value <- c(good = 100, fair = 110, poor = 1000)[table$covariance] + table$n_components
+  table$failed <- table$spurious <- FALSE
+  limits <- selection_limits(table$value)
+  expect_lt(limits[1], min(table$value))
+  expect_true(limits[2] > 119 && limits[2] < 150)
+  notes <- function(table, limits) selection_notes(table, limits, "not fitted: %d", "spurious: %d")
+  expect_equal(notes(table, limits), "9 models lie above the plot")
+  expect_equal(notes(table, c(0, 2000)), "")
+  expect_equal(notes(table, c(101.5, 1008.5)), "outside the plot: 1 above, 1 below")
+  # values of one size, and few models, are shown in full
+  expect_true(all(findInterval(range(101:120), selection_limits(101:120)) == 1))
+  expect_gt(selection_limits(c(1, 2, 3, 1000))[2], 1000)
+  expect_true(all(is.finite(selection_limits(5))))
+
+  fit <- em_gmm(faithful, n_components = 1:3, control = em_control(n_starts = 2))
+  heights <- function(...) {
+    grDevices::pdf(NULL)
+    on.exit(grDevices::dev.off())
+    plot(fit, "selection", ...)
+    graphics::par("usr")[3:4]
+  }
+  expect_lt(heights()[2], max(fit$selection$BIC))
+  expect_equal(heights(ylim = c(2000, 5000)), c(2000, 5000))
+  skip_if_not_installed("ggplot2")
+  plot <- ggplot2::autoplot(fit, "selection")
+  expect_match(plot$labels$caption, "models lie above the plot")
+  expect_equal(plot$coordinates$limits$y, heights())
+})
+
+test_that("every structure of a plot of the selection has its own look, spurious models come last", {
+  fit <- em_gmm(faithful, n_components = 1:2, control = em_control(n_starts = 2))
+  style <- selection_style(selection_data(fit))
+  expect_equal(nrow(style), 14)
+  expect_equal(anyDuplicated(style[c("symbol", "fill")]), 0)
+  filled <- style$fill == style$colour
+  expect_equal(anyDuplicated(paste(style$symbol, filled)), 0)
+  expect_equal(anyDuplicated(style[c("colour", "line")]), 0)
+  expect_equal(style$covariance[1], fit$covariance)
+  fit$selection$status[fit$selection$covariance == "EII"] <- "spurious"
+  fit$selection$BIC[fit$selection$covariance == "EII"] <- -1e6
+  table <- selection_data(fit)
+  expect_equal(selection_style(table)$covariance[14], "EII")
+  expect_equal(sum(table$spurious), 2)
+  expect_equal(drawn(plot(fit, "selection")), character())
+})
+
+test_that("the title of the starts counts as print() does", {
+  fit <- em_gmm(faithful, n_components = 2, covariance = "EEE")
+  fit$starts <- data.frame(
+    start = 1:4, method = "search", loglik = c(-5, -6, -7, NA), iterations = 9L,
+    status = c("converged", "converged", "screened", "degenerate"), best = c(TRUE, FALSE, FALSE, FALSE)
+  )
+  expect_equal(starts_title(fit), "Starts: 1 of 2 completed agree")
+  expect_output(print(fit), "1 of 2 completed starts agree")
+  skip_if_not_installed("ggplot2")
+  expect_equal(ggplot2::autoplot(fit, "starts")$labels$title, starts_title(fit))
+})
+
+test_that("legends call components by the names of known classes", {
+  known <- replace(as.character(iris$Species), seq_len(150) %% 5 > 0, NA)
+  fit <- em_gmm(iris[, 1:4], n_components = 3, covariance = "EEE", known = known)
+  expect_equal(component_labels(fit), c("setosa", "versicolor", "virginica"))
+  expect_equal(component_labels(fit, most = 0), c("setosa", "versicolor", "virginica"))
+  expect_false(any(numbered_components(fit)))
+  expect_equal(drawn(plot(fit)), character())
+  expect_equal(drawn(plot(fit, variables = 1)), character())
+  plain <- em_gmm(faithful, n_components = 2, covariance = "EEE")
+  expect_equal(component_labels(plain), c("component 1", "component 2"))
+  expect_equal(component_labels(plain, most = 1), c("1", "2"))
+})
+
 test_that("components can be told apart by colour and by symbol", {
   expect_equal(anyDuplicated(em_palette(10)), 0)
   expect_equal(length(unique(em_symbols(5))), 5)

@@ -62,6 +62,19 @@ test_that("augment() adds class, uncertainty and posterior to the data", {
   expect_equal(nrow(augment(one, newdata = c(50, 90))), 2)
 })
 
+test_that("augment() names the classes as the labels do", {
+  known <- replace(as.character(iris$Species), seq_len(150) %% 5 > 0, NA)
+  fit <- em_gmm(iris[, 1:4], n_components = 3, covariance = "EEE", known = known, noise = TRUE)
+  names <- c("setosa", "versicolor", "virginica", "noise")
+  out <- augment(fit)
+  expect_s3_class(out$.class, "factor")
+  expect_equal(levels(out$.class), names)
+  class <- unname(predict(fit))
+  expect_equal(as.character(out$.class), names[ifelse(class == 0, 4, class)])
+  expect_true(all(paste0(".posterior_", names) %in% names(out)))
+  expect_equal(tidy(fit)$component, names)
+})
+
 test_that("the tidiers work without tibble", {
   fit <- em_gmm(faithful, n_components = 2, covariance = "EEE")
   expect_s3_class(glance(fit), if (requireNamespace("tibble", quietly = TRUE)) "tbl_df" else "data.frame")

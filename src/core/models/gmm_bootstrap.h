@@ -1,5 +1,6 @@
 // Bootstrap replicates of Gaussian mixtures, in parallel over replicates. Replicate b is a function of the key and b alone.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <vector>
 

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "gaussian_mixture.h"
+#include "gmm_cell_fit.h"
+#include "starts.h"
 
 namespace emkit {
 
