@@ -49,9 +49,8 @@ chosen_row_names <- function(data) {
   if (is.character(info)) info else NULL
 }
 
-# x (matrix), variables, row_names, classes, formula, terms, weights, of anything but a formula.
+# x (matrix), variables, row_names, formula, terms, weights, of anything but a formula.
 input_from_data <- function(x, name = "x") {
-  classes <- class(x)
   if (is.data.frame(x)) {
     if (ncol(x) == 0L) em_abort("The data have no columns.", "no_columns")
     columns <- lapply(seq_along(x), function(j) x[[j]])
@@ -78,8 +77,8 @@ input_from_data <- function(x, name = "x") {
   }
   variables <- colnames(m)
   if (is.null(variables)) variables <- paste0("V", seq_len(ncol(m)))
-  list(x = m, variables = make.unique(variables), row_names = row_names, classes = classes, formula = NULL,
-       terms = NULL, weights = NULL, rows = NULL)
+  list(x = m, variables = make.unique(variables), row_names = row_names, formula = NULL, terms = NULL,
+       weights = NULL)
 }
 
 # Of a one-sided formula. `call` is the user's call, `env` where it was made: weights and subset are looked up in the
@@ -111,9 +110,8 @@ input_from_formula <- function(formula, data, call, env) {
   row_names <- chosen_row_names(frame)
   if (is.null(row_names)) row_names <- if (!is.null(call$subset)) rownames(frame)
   m <- columns_matrix(columns, nrow(frame), row_names)
-  list(x = m, variables = colnames(m), row_names = row_names,
-       classes = if (missing(data)) "formula" else class(data), formula = formula, terms = terms,
-       weights = stats::model.weights(frame), rows = NULL)
+  list(x = m, variables = colnames(m), row_names = row_names, formula = formula, terms = terms,
+       weights = stats::model.weights(frame))
 }
 
 # Rejects data that no model can take; returns the look that the checks took (see data_summary_). `limit`: how many

@@ -34,13 +34,6 @@ inline bool cholesky_packed(const Eigen::Ref<const Eigen::MatrixXd>& a, double* 
   return true;
 }
 
-// log |A| = 2 sum log L_jj.
-inline double log_determinant(const double* factor, size_t d) {
-  double s = 0.0;
-  for (size_t j = 0; j < d; ++j) s += std::log(factor[packed_index(j, j)]);
-  return 2.0 * s;
-}
-
 // The diagonal of A^-1 for A = L L': entry j is the squared norm of column j of L^-1.
 inline Eigen::VectorXd inverse_diagonal(const double* factor, size_t d) {
   Eigen::VectorXd out(static_cast<Eigen::Index>(d)), column(static_cast<Eigen::Index>(d));
