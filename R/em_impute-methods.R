@@ -57,13 +57,12 @@ impute_items <- function(x) {
   left <- table[table$n_missing > 0L & table$action == "carried", ]
   cells <- sum(filled$n_missing)
   rows <- length(unique(unlist(x$where)))
+  what <- if (nrow(filled) == 0L) "nothing" else paste0(
+    abbreviate_list(sprintf("%s (%d)", filled$name, filled$n_missing), 8L), ": ", count_of(cells, "cell"),
+    if (x$m > 0L) paste(" in", count_of(rows, "row"))
+  )
   c(
-    list(
-      imputed = if (nrow(filled) == 0L) "nothing: no value is missing" else paste0(
-        abbreviate_list(sprintf("%s (%d)", filled$name, filled$n_missing), 8L), ": ", count_of(cells, "cell"),
-        if (x$m > 0L) paste(" in", count_of(rows, "row"))
-      )
-    ),
+    stats::setNames(list(what), if (x$m > 0L) "imputed" else "missing"),
     if (nrow(left) > 0L) list("NOT imputed" = abbreviate_list(sprintf("%s (%d)", left$name, left$n_missing), 8L)),
     model_items(x)
   )
@@ -205,7 +204,7 @@ print_columns <- function(x, most = 40L) {
   room <- max(20L, getOption("width") - width)
   for (i in seq_along(lines)) {
     note <- strwrap(notes[i], room)
-    first <- if (length(note) > 0L) paste0(pad_right(c(lines[i], strrep(" ", width)))[1L], note[1L]) else lines[i]
+    first <- if (length(note) > 0L) paste0(formatC(lines[i], width = -width), note[1L]) else sub(" +$", "", lines[i])
     cat(first, if (length(note) > 1L) paste0(strrep(" ", width), note[-1L]), sep = "\n")
   }
   if (nrow(x$columns) > most) cat("  and ", nrow(x$columns) - most, " more columns, see fit$columns\n", sep = "")
@@ -245,7 +244,11 @@ predict.em_impute <- function(object, newdata = NULL, type = c("mean", "draw", "
   x <- encode_data(object$encoder, new, "`newdata`: column")
   if (type == "probability") return(category_probabilities(object, x))
   if (type == "interval") return(predict_intervals(object, new, x, level))
-  z <- model_rows(object, x, if (type == "draw") "draw" else "mean")
+  filled <- fill_dummies(object, x, type == "draw")
+  # means of numbers are over all categories that are possible; draws belong to the category that was drawn
+  z <- if (type == "draw") model_rows(object, filled, "draw") else model_rows(object, x, "mean")
+  dummies <- unlist(lapply(object$encoder$specs, function(s) if (s$role == "dummies") s$model), use.names = FALSE)
+  if (object$model == "normal") z[, dummies] <- filled[, dummies]
   specs <- object$encoder$specs
   for (j in seq_along(new$columns)) {
     spec <- specs[[j]]
@@ -318,15 +321,52 @@ predicted_values <- function(spec, z, where) {
     return(rep(value, length(where)))
   }
   part <- z[where, spec$model, drop = FALSE]
-  if (spec$role == "dummies") part <- matrix(max.col(dummy_shares(part), "first"))
-  if (spec$role == "dummies") decode_codes(spec, as.integer(part)) else decode_values(spec, as.vector(part))
+  if (spec$role == "dummies") return(decode_codes(spec, max.col(cbind(1 - rowSums(part), part), "first")))
+  decode_values(spec, as.vector(part))
 }
 
-# Dummies of a categorical column that was complete when the model was fitted, predicted as numbers: as shares.
-dummy_shares <- function(dummies) {
-  p <- cbind(1 - rowSums(dummies), dummies)
-  p <- pmin(pmax(p, 0), 1)
+# Probabilities (rows x K) of the categories of a column that was complete when the model was fitted, for rows where it is
+# missing: by Bayes' rule from the density of what is observed given each category, which is the joint density of
+# observation and dummies divided by that of the dummies alone, and the shares of the categories.
+dummy_probabilities <- function(object, x, spec) {
+  mean <- object$parameters$mean
+  covariance <- object$parameters$covariance
+  own <- spec$model
+  k <- length(spec$values)
+  codes <- rbind(0, diag(k - 1L))
+  density <- function(x) {
+    free <- rep(Inf, length(mean))
+    mvnorm_rows_(x, mean, covariance, "log_density", -free, free, c(0, 0), resolve_threads(object$control))
+  }
+  alone <- matrix(NA_real_, k, ncol(x))
+  alone[, own] <- codes
+  share <- pmax(c(1 - sum(mean[own]), mean[own]), .Machine$double.xmin)
+  log_p <- vapply(seq_len(k), function(j) {
+    x[, own] <- rep(codes[j, ], each = nrow(x))
+    density(x) + log(share[j])
+  }, numeric(nrow(x)))
+  log_p <- matrix(log_p, nrow(x), k) - rep(density(alone), each = nrow(x))
+  p <- exp(log_p - row_max(log_p))
   p / rowSums(p)
+}
+
+# Fills in missing categories of columns that were complete when the model was fitted, one column after the other: the
+# most probable, or one drawn. Returns the matrix with their dummies.
+fill_dummies <- function(object, x, draw) {
+  if (object$model != "normal") return(x)
+  for (spec in object$encoder$specs) {
+    if (spec$role != "dummies") next
+    rows <- which(is.na(x[, spec$model[1L]]))
+    if (length(rows) == 0L) next
+    p <- dummy_probabilities(object, x[rows, , drop = FALSE], spec)
+    code <- if (draw) {
+      1L + as.integer(rowSums(stats::runif(length(rows)) > t(apply(p, 1L, cumsum))[, -ncol(p), drop = FALSE]))
+    } else {
+      max.col(p, "first")
+    }
+    x[rows, spec$model] <- rbind(0, diag(length(spec$values) - 1L))[code, ]
+  }
+  x
 }
 
 # As fill_column(), but the column may be of another class than in the data of the fit: a factor's levels by their names,
@@ -363,12 +403,28 @@ category_probabilities <- function(object, x) {
     em_abort("No column of the model is categorical: there are no probabilities.", "no_categories")
   }
   p <- if (object$model == "latent") latent_probabilities(object, x)
-  z <- if (any(vapply(specs, `[[`, "", "role") == "dummies")) model_rows(object, x, "mean")
   lapply(specs, function(spec) {
-    table <- if (spec$role == "dummies") dummy_shares(z[, spec$model, drop = FALSE]) else p[[as.character(spec$model)]]
+    table <- if (spec$role == "dummies") known_or_probable(object, x, spec) else p[[as.character(spec$model)]]
     colnames(table) <- spec$labels
     table
   })
+}
+
+# Of a column of dummies: 1 and 0 where observed, probabilities where missing.
+known_or_probable <- function(object, x, spec) {
+  dummies <- x[, spec$model, drop = FALSE]
+  rows <- which(is.na(dummies[, 1L]))
+  table <- unname(cbind(1 - rowSums(dummies), dummies))
+  if (length(rows) > 0L) {
+    table[rows, ] <- if (object$model == "normal") {
+      dummy_probabilities(object, x[rows, , drop = FALSE], spec)
+    } else {
+      shares <- model_rows(object, x[rows, , drop = FALSE], "mean")[, spec$model, drop = FALSE]
+      shares <- pmax(cbind(1 - rowSums(shares), shares), 0)
+      shares / rowSums(shares)
+    }
+  }
+  table
 }
 
 # Intervals of missing numeric cells.
