@@ -35,12 +35,12 @@ print.em_impute <- function(x, ...) {
 # "label  text" with the text wrapped to the console, at most two lines each.
 print_items <- function(items, most = 2L) {
   for (item in names(items)) {
-    lines <- strwrap(items[[item]], width = getOption("width") - 15L)
+    lines <- strwrap(items[[item]], width = getOption("width") - 16L)
     if (length(lines) > most) {
       lines <- lines[seq_len(most)]
       lines[most] <- paste(lines[most], "...")
     }
-    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1L)), width = -11), lines, "\n"), sep = "")
+    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1L)), width = -12), lines, "\n"), sep = "")
   }
 }
 
@@ -77,23 +77,32 @@ model_items <- function(x) {
       words, " ", count_of(d, if (x$model == "normal") "variable" else "dimension"),
       if (!is.na(x$loglik)) paste0(", log-likelihood ", format_loglik(x$loglik))
     ),
-    converged = sub("\\.$", "", sub("^Converged", "yes,", convergence_line(x))),
+    converged = converged_words(x),
     chain = chain_words(x),
     prior = prior_words(x$prior)
   )
 }
 
+converged_words <- function(x) {
+  if (x$model == "none") return("yes, nothing to fit")
+  if (grepl("^in closed form", x$message)) return(paste("yes,", x$message))
+  sub("\\.$", "", sub("^Converged", "yes,", convergence_line(x)))
+}
+
 chain_words <- function(x) {
   worst <- x$chain$worst
   paste0(
-    if (isTRUE(x$chain$spacing > 0L) && x$m > 0L) paste(count_of(x$chain$spacing, "step"), "for each imputation; "),
-    "worst fraction of missing information ", if (is.na(worst)) "unknown" else format(round(worst, 3), nsmall = 3)
+    if (isTRUE(x$chain$exact) && x$m > 0L) "none needed: exact draws, as the patterns are monotone; ",
+    if (isTRUE(x$chain$spacing > 0L) && x$m > 0L) paste0(count_of(x$chain$spacing, "step"), " for each imputation; "),
+    if (x$model == "latent") "autocorrelation of a step " else "worst fraction of missing information ",
+    if (is.na(worst)) "unknown" else format(round(worst, 3), nsmall = 3)
   )
 }
 
 prior_words <- function(prior) {
   if (is.null(prior)) return("none")
-  if (is.null(prior$lambda)) return(paste0("em_mvnorm_prior(\"", prior$prior$type, "\")"))
+  if (!is.null(prior$words)) return(prior$words)
+  if (is.null(prior$lambda)) return(describe_mvnorm_prior(prior$prior))
   paste0("ridge of ", count_of_pseudo(prior$lambda), if (!is.null(prior$reason)) paste0(": ", prior$reason))
 }
 
@@ -104,8 +113,15 @@ summary.em_impute <- function(object, ...) {
   kept <- c("call", "m", "method", "n_rows", "model", "parameters", "loglik", "df", "nobs", "converged", "status",
             "iterations", "starts", "chain", "prior", "where")
   structure(c(object[kept[kept %in% names(object)]],
-              list(columns = object$columns, values = impute_values(object), shares = impute_shares(object),
+              list(columns = object$columns, values = impute_values(object), dated = dated_columns(object), shares = impute_shares(object),
                    trust = impute_trust(object))), class = "summary.em_impute")
+}
+
+# Numbers as dates or times of a column.
+format_dated <- function(like, x) {
+  if (inherits(like, "Date")) return(format(as.Date(x, origin = "1970-01-01")))
+  format(as.POSIXct(x, origin = "1970-01-01", tz = if (is.null(attr(like, "tzone"))) "" else attr(like, "tzone")),
+         "%Y-%m-%d %H:%M")
 }
 
 # Observed and imputed means of numeric columns.
@@ -120,6 +136,10 @@ impute_values <- function(x) {
                outside = mean(imputed < min(observed) | imputed > max(observed)), stringsAsFactors = FALSE)
   })
   do.call(rbind, rows)
+}
+
+dated_columns <- function(x) {
+  Filter(function(t) inherits(t, c("Date", "POSIXct")), lapply(x$encoder$specs[names(x$imputed)], `[[`, "template"))
 }
 
 # Observed and imputed shares of categories: a list of 2 x K matrices.
@@ -149,7 +169,7 @@ impute_trust <- function(x) {
   values <- impute_values(x)
   far <- values[values$outside > 0, , drop = FALSE]
   fit <- x$fit
-  identification <- fit$identification
+  loose <- if (x$model == "normal") fit$identification$coefficients
   c(
     if (length(x$empty_rows) > 0L) c("empty rows" = sprintf(
       "%s without any observed value: imputed from the marginal distribution.", abbreviate_list(x$empty_rows))),
@@ -157,7 +177,9 @@ impute_trust <- function(x) {
       "imputed values outside the observed range: ",
       abbreviate_list(sprintf("%s %s%%", far$column, format(round(100 * far$outside, 1), trim = TRUE))),
       if (any(far$outside > 0.02)) ". `bounds` or `transform` keep them in.")),
-    if (is.character(identification) && length(identification) > 0L) c("identified" = paste(identification, collapse = "; ")),
+    if (length(loose) > 0L) c("identified" = sprintf(
+      "NOT determined by the data, and left where the iteration started: %s.", abbreviate_list(loose, 4L))),
+    if (length(fit$modes) > 1L) c("modes" = sprintf("the likelihood has %d equally high maxima.", length(fit$modes))),
     if (isTRUE(x$chain$worst > 0.95)) c("information" = sprintf(
       "a direction of the parameters has lost %.1f%% of its information: expect wide intervals.", 100 * x$chain$worst))
   )
@@ -175,6 +197,9 @@ print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L
     v <- x$values
     pair <- function(a, b) t(mapply(function(p, q) format_number(c(p, q), digits), a, b))
     means <- pair(v$observed_mean, v$imputed_mean)
+    for (i in which(v$column %in% names(x$dated))) {
+      means[i, ] <- format_dated(x$dated[[v$column[i]]], c(v$observed_mean[i], v$imputed_mean[i]))
+    }
     sds <- pair(v$observed_sd, v$imputed_sd)
     cells <- cbind(means, sds, paste0(format(round(100 * v$outside, 1), nsmall = 1), "%"))
     dimnames(cells) <- list(v$column, c("mean obs.", "imp.", "sd obs.", "imp.", "outside range"))
@@ -310,8 +335,30 @@ model_rows <- function(object, x, what) {
     return(mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, what, encoder$lower, encoder$upper, key,
                         threads))
   }
-  latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, if (what == "mean") "mean" else what, 1L, key,
-               threads)
+  z <- latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, what, 1L, key, threads)
+  dim(z) <- dim(x)
+  z
+}
+
+# For a latent model: a list of matrices of probabilities named by the model's column.
+latent_probabilities <- function(object, x) {
+  encoder <- object$encoder
+  p <- latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, "probability", 1L, c(0, 0),
+                    resolve_threads(object$control))
+  stats::setNames(p, seq_along(p))
+}
+
+# For a latent model: quantiles of the missing cells, from draws; list of matrices, one for each tail.
+latent_quantiles <- function(object, x, tails, n_draws = 400L) {
+  encoder <- object$encoder
+  draws <- latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, "draw", n_draws, draw_key(),
+                        resolve_threads(object$control))
+  dim(draws) <- c(length(x), n_draws)
+  missing <- which(is.na(x))
+  result <- list(x, x)
+  limits <- t(apply(draws[missing, , drop = FALSE], 1L, stats::quantile, probs = tails, names = FALSE, type = 1L))
+  for (i in 1:2) result[[i]][missing] <- limits[, i]
+  result
 }
 
 # Stored values of the rows `where` of a column, from the filled matrix.
@@ -519,9 +566,7 @@ vcov.em_impute <- function(object, ...) {
   }
   fit <- object$fit
   fit$data <- encode_data(object$encoder, data_columns(object$data))
-  variance <- stats::vcov(fit, ...)
-  if (nrow(variance) == length(coef(object))) dimnames(variance) <- rep(list(names(coef(object))), 2L)
-  variance
+  stats::vcov(fit, ...)
 }
 
 #' @rdname coef.em_impute

@@ -163,9 +163,9 @@ impute_data <- function(data, m, method, arguments, control, call, formula = NUL
   x <- encode_data(encoder, input)
   cell_priors <- check_cell_priors(arguments$cell_priors, encoder, input, x)
   key <- draw_key()
-  run <- fit_imputer(x, encoder, arguments$prior, control)
+  run <- fit_imputer(x, encoder, arguments$prior, cell_priors, control)
   encoder <- run$encoder
-  chain <- plan_chain(run, method)
+  chain <- plan_chain(x, run, method, control)
   drawn <- if (m > 0L && run$model != "none") draw_imputations(x, run, method, m, chain, cell_priors, key, control)
   new_em_impute(input, data, encoder, x, run, drawn, chain, m, method, control, call, formula)
 }

@@ -306,7 +306,8 @@ learn_numbers <- function(spec, x, missing, bounds, transform) {
   stop_infinite(v, spec$name, "Column")
   seen <- v[!missing]
   spec$seen <- range(seen)
-  if (spec$seen[1L] == spec$seen[2L]) return(constant_column(spec, seen[1L]))
+  # equal up to rounding, as the models see it
+  if (diff(spec$seen) <= 1e-12 * max(abs(spec$seen))) return(constant_column(spec, seen[1L]))
   step <- if (is.null(transform)) transform_steps()$identity else named_step(transform, spec$name, v)
   z <- apply_step(step, v, spec$name)
   spec$step <- step

@@ -70,7 +70,7 @@ impute_columns <- function(x, columns, imputed, most = 9L) {
 }
 
 # Several panels with a common title and legend above; one panel leaves par() as it is, so that it can be added to.
-panels <- function(n, look, title, note, legend, draw) {
+panels <- function(n, look, title, note, legend, draw, left = 4) {
   if (n == 1L) {
     draw(1L)
     panel_title(look, title, note)
@@ -79,13 +79,13 @@ panels <- function(n, look, title, note, legend, draw) {
   }
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
-  graphics::par(mfrow = grDevices::n2mfrow(n), mar = c(3.2, 3.2, 1.8, 0.8), oma = c(0, 0, 3, 0), mgp = c(1.9, 0.55, 0),
-                tcl = -0.25, las = 1, cex = if (n > 4L) 0.7 else 0.85)
+  graphics::par(mfrow = if (n == 2L) 1:2 else grDevices::n2mfrow(n), mar = c(3.2, left, 1.6, 0.8), oma = c(0, 0, 3.4, 0),
+                mgp = c(1.9, 0.55, 0), tcl = -0.25, las = 1, cex = if (n > 4L) 0.7 else 0.85)
   for (i in seq_len(n)) draw(i)
-  graphics::par(mfrow = c(1, 1), mar = c(0, 2, 0, 1), oma = c(0, 0, 2.6, 0), new = TRUE, cex = 0.9)
+  graphics::par(mfrow = c(1, 1), mar = c(0, 2, 0, 1), oma = c(0, 0, 3.2, 0), new = TRUE, cex = 0.9)
   graphics::plot.default(NA, NA, xlim = c(0, 1), ylim = c(0, 1), axes = FALSE, ann = FALSE, xaxs = "i", yaxs = "i")
-  graphics::mtext(if (is.null(look$main)) title else look$main, side = 3, line = 1.4, adj = 0, font = 2, cex = 1.05)
-  if (nzchar(note)) graphics::mtext(note, side = 3, line = 1.4, adj = 1, cex = 0.75, col = "grey40")
+  graphics::mtext(if (is.null(look$main)) title else look$main, side = 3, line = 2, adj = 0, font = 2, cex = 1.05)
+  if (nzchar(note)) graphics::mtext(note, side = 3, line = 2.1, adj = 1, cex = 0.75, col = "grey40")
   do.call(legend_above, legend)
   invisible()
 }
@@ -141,7 +141,7 @@ plot_pattern <- function(x, columns, look) {
   if (k > 15L) shown <- unique(c(1L, seq(2L, k, by = 2L)))
   graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8, las = 1,
                  cex.axis = 0.85)
-  graphics::mtext("rows", side = 4, line = 2.2, cex = 0.8 * graphics::par("cex"), col = "grey40")
+  graphics::mtext("rows", side = 3, line = 0.1, at = d, adj = -0.1, cex = 0.75 * graphics::par("cex"), col = "grey40")
   note <- if (p$left > 0L) sprintf("and %d rarer patterns", p$left) else ""
   panel_title(look, sprintf("Missing values: %s of %s rows complete", format(complete_rows(x), big.mark = ","),
                             format(p$n, big.mark = ",")), note)
@@ -181,7 +181,7 @@ plot_densities <- function(x, columns, look, most = 20L) {
     v <- column_values(x, columns[i])
     v$imputed <- v$imputed[, shown, drop = FALSE]
     if (!is.null(v$labels)) bar_panel(v, columns[i], colour, look) else density_panel(v, columns[i], colour, look)
-  })
+  }, left = 2.4)
 }
 
 density_panel <- function(v, name, colour, look) {
@@ -233,7 +233,11 @@ plot_chains <- function(x, look) {
   trace <- x$chain$trace
   if (is.data.frame(trace) && nrow(trace) > 0L && "chain" %in% names(trace)) return(plot_chain_paths(x, trace, look))
   if (is.null(x$trace) || !NROW(x$trace)) em_abort("There is no trace to plot.", "nothing_to_plot")
-  plot_trace(x, look)
+  if ("objective" %in% names(x$trace)) return(plot_trace(x, look))
+  # the latent model's fit: how far the parameters move, in standard errors
+  open_panel(range(x$trace$iteration), c(0, max(x$trace$change)), "iteration", "largest change / standard error", look)
+  graphics::lines(x$trace$iteration, x$trace$change, col = em_palette(1), lwd = 1.6)
+  panel_title(look, paste0("Trace (", x$status, ")"))
 }
 
 # Summaries of the chains by iteration, a line for each chain.
@@ -302,7 +306,7 @@ dispersion_data <- function(x, n_starts) {
     start <- list(mean = mean + 3 * sd * stats::rnorm(p), covariance = correlation * outer(scale, scale))
     names(start$mean) <- names(mean)
     dimnames(start$covariance) <- dimnames(x$parameters$covariance)
-    em_mvnorm(encoded, prior = x$prior$prior, start = start, control = control)
+    suppressWarnings(em_mvnorm(encoded, prior = x$prior$prior, start = start, control = control))
   })
   final <- vapply(runs, function(r) {
     max(abs(r$parameters$mean - mean) / sd, abs(r$parameters$covariance - x$parameters$covariance) / outer(sd, sd))
