@@ -21,6 +21,26 @@ gmm_statistics_ <- function(x, parameters, weights, known, threads) {
     .Call(`_emkit_gmm_statistics_`, x, parameters, weights, known, threads)
 }
 
+mvnorm_fit_ <- function(x, weights, prior, cell_priors, starts, control, threads, show) {
+    .Call(`_emkit_mvnorm_fit_`, x, weights, prior, cell_priors, starts, control, threads, show)
+}
+
+mvnorm_information_ <- function(x, weights, prior, mean, covariance, what, meat, threads) {
+    .Call(`_emkit_mvnorm_information_`, x, weights, prior, mean, covariance, what, meat, threads)
+}
+
+mvnorm_objective_ <- function(x, weights, prior, mean, covariance, threads) {
+    .Call(`_emkit_mvnorm_objective_`, x, weights, prior, mean, covariance, threads)
+}
+
+mvnorm_impute_ <- function(x, fit, prior, posterior_prior, method, m, first, spacing, lower, upper, cell_priors, control, n_traced, threads, show) {
+    .Call(`_emkit_mvnorm_impute_`, x, fit, prior, posterior_prior, method, m, first, spacing, lower, upper, cell_priors, control, n_traced, threads, show)
+}
+
+mvnorm_rows_ <- function(x, mean, covariance, what, lower, upper, key, threads) {
+    .Call(`_emkit_mvnorm_rows_`, x, mean, covariance, what, lower, upper, key, threads)
+}
+
 covariance_registry_ <- function() {
     .Call(`_emkit_covariance_registry_`)
 }

@@ -98,6 +98,96 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// mvnorm_fit_
+Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
+RcppExport SEXP _emkit_mvnorm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP cell_priorsSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type cell_priors(cell_priorsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_fit_(x, weights, prior, cell_priors, starts, control, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mvnorm_information_
+Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what, std::string meat, int threads);
+RcppExport SEXP _emkit_mvnorm_information_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP whatSEXP, SEXP meatSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type mean(meanSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type covariance(covarianceSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    Rcpp::traits::input_parameter< std::string >::type meat(meatSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_information_(x, weights, prior, mean, covariance, what, meat, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mvnorm_objective_
+Rcpp::NumericVector mvnorm_objective_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, int threads);
+RcppExport SEXP _emkit_mvnorm_objective_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type mean(meanSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type covariance(covarianceSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_objective_(x, weights, prior, mean, covariance, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mvnorm_impute_
+Rcpp::List mvnorm_impute_(Rcpp::NumericMatrix x, Rcpp::List fit, Rcpp::Nullable<Rcpp::List> prior, Rcpp::List posterior_prior, std::string method, int m, int first, int spacing, Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericMatrix cell_priors, Rcpp::List control, int n_traced, int threads, SEXP show);
+RcppExport SEXP _emkit_mvnorm_impute_(SEXP xSEXP, SEXP fitSEXP, SEXP priorSEXP, SEXP posterior_priorSEXP, SEXP methodSEXP, SEXP mSEXP, SEXP firstSEXP, SEXP spacingSEXP, SEXP lowerSEXP, SEXP upperSEXP, SEXP cell_priorsSEXP, SEXP controlSEXP, SEXP n_tracedSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type fit(fitSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type posterior_prior(posterior_priorSEXP);
+    Rcpp::traits::input_parameter< std::string >::type method(methodSEXP);
+    Rcpp::traits::input_parameter< int >::type m(mSEXP);
+    Rcpp::traits::input_parameter< int >::type first(firstSEXP);
+    Rcpp::traits::input_parameter< int >::type spacing(spacingSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type lower(lowerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type upper(upperSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type cell_priors(cell_priorsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type n_traced(n_tracedSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_impute_(x, fit, prior, posterior_prior, method, m, first, spacing, lower, upper, cell_priors, control, n_traced, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mvnorm_rows_
+SEXP mvnorm_rows_(Rcpp::NumericMatrix x, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what, Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericVector key, int threads);
+RcppExport SEXP _emkit_mvnorm_rows_(SEXP xSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP whatSEXP, SEXP lowerSEXP, SEXP upperSEXP, SEXP keySEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type mean(meanSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type covariance(covarianceSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type lower(lowerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type upper(upperSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_rows_(x, mean, covariance, what, lower, upper, key, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
 // covariance_registry_
 Rcpp::DataFrame covariance_registry_();
 RcppExport SEXP _emkit_covariance_registry_() {
@@ -199,6 +289,11 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
+    {"_emkit_mvnorm_fit_", (DL_FUNC) &_emkit_mvnorm_fit_, 8},
+    {"_emkit_mvnorm_information_", (DL_FUNC) &_emkit_mvnorm_information_, 8},
+    {"_emkit_mvnorm_objective_", (DL_FUNC) &_emkit_mvnorm_objective_, 6},
+    {"_emkit_mvnorm_impute_", (DL_FUNC) &_emkit_mvnorm_impute_, 15},
+    {"_emkit_mvnorm_rows_", (DL_FUNC) &_emkit_mvnorm_rows_, 8},
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},
     {"_emkit_covariance_n_parameters_", (DL_FUNC) &_emkit_covariance_n_parameters_, 3},
     {"_emkit_acceleration_registry_", (DL_FUNC) &_emkit_acceleration_registry_, 0},

@@ -5,23 +5,13 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "../kernels/kernels.h"
 #include "../parallel/reduce.h"
+#include "missing_patterns.h"
 
 namespace emkit {
-
-// Rows that observe the same columns. They are positions begin .. end - 1 of the order in which rows are visited.
-struct Pattern {
-  std::vector<size_t> observed;
-  std::vector<size_t> missing;
-  size_t begin = 0;
-  size_t end = 0;
-  bool complete() const { return missing.empty(); }
-};
 
 // A part of a chunk that lies in one pattern.
 struct Segment {
@@ -114,6 +104,13 @@ class Observations {
     cut_chunks();
   }
 
+  // The same rows and patterns with other weights (n of the user's data).
+  Observations with_weights(const double* weights) const {
+    Observations out = *this;
+    out.raw_.weights = weights;
+    return out;
+  }
+
   size_t n() const { return n_visited_; }
   size_t d() const { return raw_.d; }
   const std::vector<Pattern>& patterns() const { return patterns_; }
@@ -193,15 +190,10 @@ class Observations {
     auto source = [&](size_t i) { return rows.empty() ? i : rows[i]; };
     bool any = false;
     for (size_t j = 0; j < raw_.d && !any; ++j) any = any_missing(raw_.x + j * raw_.n, raw_.n);
-    std::vector<unsigned char> incomplete;
-    if (any) {
+    if (any && !rows.empty()) {
       any = false;  // among the rows asked for
-      incomplete.assign(n, 0);
-      for (size_t j = 0; j < raw_.d; ++j) {
-        const double* x = raw_.x + j * raw_.n;
-        for (size_t i = 0; i < n; ++i)
-          if (std::isnan(x[source(i)])) incomplete[i] = 1, any = true;
-      }
+      for (size_t j = 0; j < raw_.d && !any; ++j)
+        for (size_t i = 0; i < n && !any; ++i) any = std::isnan(raw_.x[j * raw_.n + rows[i]]);
     }
     if (!any) {
       Pattern p;
@@ -212,32 +204,12 @@ class Observations {
       n_visited_ = n;
       return;
     }
-    std::unordered_map<std::string, size_t> index;
-    std::vector<std::vector<size_t>> members;
-    std::string key(raw_.d, '1');
-    for (size_t i = 0; i < n; ++i) {
-      const size_t r = source(i);
-      size_t n_observed = 0;
-      for (size_t j = 0; j < raw_.d; ++j) {
-        const bool seen = !incomplete[i] || !std::isnan(raw_.x[j * raw_.n + r]);
-        key[j] = seen ? '1' : '0';
-        n_observed += seen ? 1 : 0;
-      }
-      if (n_observed == 0 && !(raw_.labels && raw_.labels[r] != kUnknownLabel)) continue;
-      const auto found = index.emplace(key, members.size());
-      if (found.second) {
-        members.emplace_back();
-        Pattern p;
-        for (size_t j = 0; j < raw_.d; ++j) (key[j] == '1' ? p.observed : p.missing).push_back(j);
-        patterns_.push_back(p);
-      }
-      members[found.first->second].push_back(r);
-    }
-    for (size_t p = 0; p < patterns_.size(); ++p) {
-      patterns_[p].begin = order_.size();
-      order_.insert(order_.end(), members[p].begin(), members[p].end());
-      patterns_[p].end = order_.size();
-    }
+    const ObservedBits bits(raw_.x, raw_.n, raw_.d);
+    RowGroups groups = group_rows_by_pattern(bits, raw_.d, n, source, [&](size_t r) {
+      return !bits.nothing(r) || (raw_.labels && raw_.labels[r] != kUnknownLabel);
+    });
+    patterns_ = std::move(groups.patterns);
+    order_ = std::move(groups.order);
     n_visited_ = order_.size();
   }
 

@@ -1,0 +1,379 @@
+// The expectations of one missingness pattern under a normal distribution.
+#pragma once
+#include <cmath>
+#include <vector>
+
+#include "../data/pattern_statistics.h"
+
+namespace emkit {
+
+// A mean and covariance with what every pattern needs of them.
+struct MvnPoint {
+  VectorXd mean;
+  MatrixXd covariance;
+  MatrixXd root;       // lower Cholesky factor of the covariance
+  MatrixXd precision;  // K
+  double log_det = 0.0;
+
+  // False, with the rest unusable, when the covariance is not positive definite, or when a variable's variance given
+  // the others is less than kSmallestShare of its own: then it is linear in them up to rounding.
+  bool factor() {
+    const Index d = mean.size();
+    const Eigen::LLT<MatrixXd> llt(covariance);
+    if (!mean.allFinite() || !covariance.allFinite() || llt.info() != Eigen::Success) return false;
+    root = llt.matrixL();
+    if (!(root.diagonal().minCoeff() > 0.0)) return false;
+    precision = llt.solve(MatrixXd::Identity(d, d));
+    precision = (0.5 * (precision + precision.transpose())).eval();
+    log_det = 2.0 * root.diagonal().array().log().sum();
+    return precision.allFinite() &&
+           (covariance.diagonal().array() * precision.diagonal().array()).maxCoeff() < 1.0 / kSmallestShare;
+  }
+
+  static constexpr double kSmallestShare = 1e-10;
+};
+
+// Sums over patterns of what the E-step expects, about the mean of the point. Only what involves missing cells: the
+// observed cells' moments do not change (PatternStatistics).
+struct MvnSums {
+  explicit MvnSums(size_t d)
+      : first(VectorXd::Zero(static_cast<Index>(d))),
+        cross(MatrixXd::Zero(static_cast<Index>(d), static_cast<Index>(d))),
+        inner(MatrixXd::Zero(static_cast<Index>(d), static_cast<Index>(d))) {}
+  void reset() {
+    first.setZero();
+    cross.setZero();
+    inner.setZero();
+    quadratic = log_det = 0.0;
+  }
+  void add(const MvnSums& o) {
+    first += o.first;
+    cross += o.cross;
+    inner += o.inner;
+    quadratic += o.quadratic;
+    log_det += o.log_det;
+  }
+
+  VectorXd first;   // of the missing cells
+  MatrixXd cross;   // column a: missing cell a with every observed cell
+  MatrixXd inner;   // missing cells with missing cells (both triangles)
+  double quadratic = 0.0;  // what completes <K, second moments of observed cells> to sum tr(Sigma_oo^-1 V)
+  double log_det = 0.0;    // sum n (log |Sigma_oo| - log |Sigma|)
+};
+
+// With K = Sigma^-1 and a pattern's observed and missing variables o and m: the missing part given the observed part
+// has covariance K_mm^-1 and regression matrix B = -K_mm^-1 K_mo, |Sigma_oo| = |Sigma| |K_mm| and
+// Sigma_oo^-1 = K_oo + K_om B. So a pattern costs a factorisation of the missing block, which is the small one when
+// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, P1)
+class MvnPatternStep {
+ public:
+  explicit MvnPatternStep(size_t d) : d_(d) {}
+
+  // Which block is factored: the smaller one, or always the missing one where draws of the missing part are wanted (and
+  // where cells have priors).
+  enum class Side { kSmaller, kMissing };
+
+  // False when rounding has made the block indefinite.
+  bool prepare(const MvnPoint& point, const PatternGroup& g, Side side = Side::kSmaller) {
+    point_ = &point;
+    group_ = &g;
+    const size_t m = g.n_missing(), o = g.n_observed();
+    missing_ = g.pattern->missing.data();
+    observed_ = g.pattern->observed.data();
+    observed_side_ = side == Side::kSmaller && o < m && g.n_priors == 0;
+    double log_det = 0.0;
+    if (observed_side_) {
+      gather_block(point.covariance, observed_, o);
+      if (!factor_in_place(o, log_det)) return false;
+      log_det_k_ = log_det - point.log_det;
+      fill_regression();
+      return true;
+    }
+    gather_block(point.precision, missing_, m);
+    for (size_t i = 0; i < g.n_priors; ++i) {
+      const size_t at = missing_position(g.priors[i].column);
+      chol_[packed_index(at, at)] += 1.0 / (g.priors[i].sd * g.priors[i].sd);
+    }
+    if (!factor_in_place(m, log_det)) return false;
+    log_det_k_ = log_det;
+    return true;
+  }
+
+  // log |K_mm|, with the precisions of cell priors in it.
+  double log_det_precision() const { return log_det_k_; }
+
+  // rhs (rows of the factored block x count, row by row) becomes the block's inverse times rhs.
+  void solve(double* rhs, size_t count) const {
+    const size_t m = observed_side_ ? group_->n_observed() : group_->n_missing();
+    for (size_t i = 0; i < m; ++i) {
+      double* row = rhs + i * count;
+      for (size_t j = 0; j < i; ++j) subtract(row, rhs + j * count, chol_[packed_index(i, j)], count);
+      scale(row, chol_[packed_index(i, i)], count);
+    }
+    for (size_t i = m; i-- > 0;) {
+      double* row = rhs + i * count;
+      for (size_t j = i + 1; j < m; ++j) subtract(row, rhs + j * count, chol_[packed_index(j, i)], count);
+      scale(row, chol_[packed_index(i, i)], count);
+    }
+  }
+
+  // Half a solve: rhs (m) becomes L^-T rhs, so that standard normals become draws with covariance K_mm^-1.
+  void solve_transposed(double* rhs) const {
+    const size_t m = group_->n_missing();
+    for (size_t i = m; i-- > 0;) {
+      double s = rhs[i];
+      for (size_t j = i + 1; j < m; ++j) s -= chol_[packed_index(j, i)] * rhs[j];
+      rhs[i] = s * chol_[packed_index(i, i)];
+    }
+  }
+
+  // B (m x o, row by row).
+  const double* regression() {
+    if (!observed_side_) fill_regression();
+    return regression_.data();
+  }
+
+  // Adds the expectations of the prepared pattern to `sums`. Needs no n_rows-sized work.
+  void accumulate(MvnSums& sums) {
+    const PatternGroup& g = *group_;
+    const size_t m = g.n_missing();
+    sums.log_det += g.n * log_det_k_;
+    if (m == 0) return;
+    if (g.n_priors > 0)
+      with_priors(sums);
+    else if (g.by_rows)
+      by_rows(sums);
+    else
+      by_scatter(sums);
+    add_covariance(sums);
+  }
+
+  // n times the covariance of the missing part given the observed part.
+  void add_covariance(MvnSums& sums) {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    if (observed_side_) {
+      for (size_t i = 0; i < m; ++i) {
+        const double* b = regression_.data() + i * o;
+        double* column = sums.inner.data() + missing_[i] * d_;
+        const double* sigma_i = point_->covariance.data() + missing_[i] * d_;
+        for (size_t j = 0; j < m; ++j) {
+          const double* sigma_j = point_->covariance.data() + missing_[j] * d_;
+          double s = sigma_i[missing_[j]];
+          for (size_t l = 0; l < o; ++l) s -= b[l] * sigma_j[observed_[l]];
+          column[missing_[j]] += group_->n * s;
+        }
+      }
+      return;
+    }
+    inverse_.assign(m * m, 0.0);
+    for (size_t i = 0; i < m; ++i) inverse_[i * m + i] = group_->n;
+    solve(inverse_.data(), m);
+    for (size_t i = 0; i < m; ++i) {
+      double* column = sums.inner.data() + missing_[i] * d_;
+      for (size_t j = 0; j < m; ++j) column[missing_[j]] += inverse_[i * m + j];
+    }
+  }
+
+  // The shift of the observed means from the point's, zero at the missing variables (d).
+  const double* shift() {
+    shift_.assign(d_, 0.0);
+    for (size_t l = 0; l < group_->n_observed(); ++l)
+      shift_[observed_[l]] = group_->mean[observed_[l]] - point_->mean(static_cast<Index>(observed_[l]));
+    return shift_.data();
+  }
+
+ private:
+  static void subtract(double* a, const double* b, double f, size_t n) {
+    for (size_t i = 0; i < n; ++i) a[i] -= f * b[i];
+  }
+  static void scale(double* a, double f, size_t n) {
+    for (size_t i = 0; i < n; ++i) a[i] *= f;
+  }
+  static double dot(const double* a, const double* b, size_t n) {
+    double s[4] = {0.0, 0.0, 0.0, 0.0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+      for (size_t l = 0; l < 4; ++l) s[l] += a[i + l] * b[i + l];
+    for (; i < n; ++i) s[0] += a[i] * b[i];
+    return (s[0] + s[1]) + (s[2] + s[3]);
+  }
+
+  size_t missing_position(size_t column) const {
+    size_t at = 0;
+    while (missing_[at] != column) ++at;
+    return at;
+  }
+
+  void gather_block(const MatrixXd& full, const size_t* which, size_t count) {
+    chol_.resize(packed_size(count));
+    for (size_t i = 0; i < count; ++i) {
+      const double* column = full.data() + which[i] * d_;
+      for (size_t j = 0; j <= i; ++j) chol_[packed_index(i, j)] = column[which[j]];
+    }
+  }
+
+  void fill_regression() {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    regression_.resize(m * o);
+    if (observed_side_) {  // Sigma_oo^-1 Sigma_om, transposed
+      product_.resize(o * m);
+      for (size_t i = 0; i < m; ++i) {
+        const double* column = point_->covariance.data() + missing_[i] * d_;
+        for (size_t l = 0; l < o; ++l) product_[l * m + i] = column[observed_[l]];
+      }
+      solve(product_.data(), m);
+      for (size_t i = 0; i < m; ++i)
+        for (size_t l = 0; l < o; ++l) regression_[i * o + l] = product_[l * m + i];
+      return;
+    }
+    for (size_t i = 0; i < m; ++i) {
+      const double* column = point_->precision.data() + missing_[i] * d_;
+      for (size_t l = 0; l < o; ++l) regression_[i * o + l] = -column[observed_[l]];
+    }
+    solve(regression_.data(), o);
+  }
+
+  // The packed lower factor of the gathered block, its diagonal replaced by its reciprocal.
+  bool factor_in_place(size_t m, double& log_det) {
+    double product = 1.0;
+    for (size_t i = 0; i < m; ++i) {
+      double* row = chol_.data() + packed_index(i, 0);
+      for (size_t j = 0; j < i; ++j) {
+        const double* other = chol_.data() + packed_index(j, 0);
+        double s = row[j];
+        for (size_t l = 0; l < j; ++l) s -= row[l] * other[l];
+        row[j] = s * other[j];
+      }
+      double s = row[i];
+      for (size_t l = 0; l < i; ++l) s -= row[l] * row[l];
+      if (!(s > 0.0)) return false;
+      row[i] = 1.0 / std::sqrt(s);
+      product *= s;
+      if (product > 1e100 || product < 1e-100) {  // one logarithm for many pivots
+        log_det += std::log(product);
+        product = 1.0;
+      }
+    }
+    log_det += std::log(product);
+    return true;
+  }
+
+  // The factor A of the second moments about the point, a few rows of length d: E = -K_mm^-1 K_mo A'.
+  void by_rows(MvnSums& sums) {
+    const PatternGroup& g = *group_;
+    const size_t m = g.n_missing(), n_factor = g.n_factor(), n_rows = n_factor - 1;
+    const double* d = shift();
+    const double root = std::sqrt(g.n);
+    factor_.resize(n_factor * d_);
+    if (n_rows > 0) std::copy(g.rows, g.rows + n_rows * d_, factor_.begin());
+    for (size_t j = 0; j < d_; ++j) factor_[n_rows * d_ + j] = root * d[j];
+    expected_.resize(m * n_factor);
+    product_.resize(m * n_factor);
+    for (size_t i = 0; i < m; ++i) {
+      const double* k = point_->precision.data() + missing_[i] * d_;
+      for (size_t c = 0; c < n_factor; ++c)
+        expected_[i * n_factor + c] = product_[i * n_factor + c] = -dot(k, factor_.data() + c * d_, d_);
+    }
+    if (observed_side_)
+      expect_by_regression(n_factor);
+    else
+      solve(expected_.data(), n_factor);
+    for (size_t i = 0; i < m * n_factor; ++i) sums.quadratic -= product_[i] * expected_[i];
+    for (size_t i = 0; i < m; ++i) {
+      const double* e = expected_.data() + i * n_factor;
+      double* column = sums.cross.data() + missing_[i] * d_;
+      for (size_t c = 0; c < n_factor; ++c) {
+        const double* a = factor_.data() + c * d_;
+        for (size_t j = 0; j < d_; ++j) column[j] += e[c] * a[j];
+      }
+      sums.first(static_cast<Index>(missing_[i])) += root * e[n_rows];
+      double* inner = sums.inner.data() + missing_[i] * d_;
+      for (size_t j = 0; j < m; ++j) inner[missing_[j]] += dot(e, expected_.data() + j * n_factor, n_factor);
+    }
+  }
+
+  void expect_by_regression(size_t n_factor) {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    for (size_t i = 0; i < m; ++i)
+      for (size_t c = 0; c < n_factor; ++c) {
+        double s = 0.0;
+        for (size_t l = 0; l < o; ++l) s += regression_[i * o + l] * factor_[c * d_ + observed_[l]];
+        expected_[i * n_factor + c] = s;
+      }
+  }
+
+  // G = B V with V the second moments of the observed cells about the point.
+  void by_scatter(MvnSums& sums) {
+    const PatternGroup& g = *group_;
+    const size_t m = g.n_missing(), o = g.n_observed();
+    const double* d = shift();
+    const double* b = regression();
+    packed_shift_.resize(o);
+    for (size_t l = 0; l < o; ++l) packed_shift_[l] = d[observed_[l]];
+    product_.resize(o);
+    for (size_t i = 0; i < m; ++i) {
+      const double* row = b + i * o;
+      const double expected = dot(row, packed_shift_.data(), o);
+      for (size_t l = 0; l < o; ++l) product_[l] = g.n * expected * packed_shift_[l];
+      for (size_t h = 0; h < o; ++h) {
+        const double f = row[h];
+        const double* s = g.scatter + h * o;
+        for (size_t l = 0; l < o; ++l) product_[l] += f * s[l];
+      }
+      sums.first(static_cast<Index>(missing_[i])) += g.n * expected;
+      const double* k = point_->precision.data() + missing_[i] * d_;
+      double* cross = sums.cross.data() + missing_[i] * d_;
+      double quadratic = 0.0;
+      for (size_t l = 0; l < o; ++l) {
+        quadratic += k[observed_[l]] * product_[l];
+        cross[observed_[l]] += product_[l];
+      }
+      sums.quadratic += quadratic;
+      double* inner = sums.inner.data() + missing_[i] * d_;
+      for (size_t j = 0; j < m; ++j) inner[missing_[j]] += dot(product_.data(), b + j * o, o);
+    }
+  }
+
+  // One row whose missing cells have priors. chol() is that of K_mm + D with D the prior precisions; the row's
+  // contribution is the integral of its density times the (unnormalised) priors. (formulas.Rmd, P4)
+  void with_priors(MvnSums& sums) {
+    const PatternGroup& g = *group_;
+    const size_t m = g.n_missing();
+    const double* d = shift();
+    std::vector<double> linear(m), delta(m, 0.0), precision(m, 0.0);
+    for (size_t i = 0; i < g.n_priors; ++i) {
+      const size_t at = missing_position(g.priors[i].column);
+      precision[at] = 1.0 / (g.priors[i].sd * g.priors[i].sd);
+      delta[at] = g.priors[i].mean - point_->mean(static_cast<Index>(missing_[at]));
+    }
+    double constant = 0.0;
+    for (size_t i = 0; i < m; ++i) {
+      const double* k = point_->precision.data() + missing_[i] * d_;
+      linear[i] = precision[i] * delta[i] - dot(k, d, d_);
+      constant += precision[i] * delta[i] * delta[i];
+    }
+    expected_ = linear;
+    solve(expected_.data(), 1);
+    for (size_t i = 0; i < m; ++i) constant -= linear[i] * expected_[i];
+    // tr(Sigma_oo^-1 V) + what the priors add, less the <K_oo, V> that the observed cells' moments give.
+    sums.quadratic += constant;
+    for (size_t i = 0; i < m; ++i) {
+      sums.first(static_cast<Index>(missing_[i])) += expected_[i];
+      double* cross = sums.cross.data() + missing_[i] * d_;
+      for (size_t j = 0; j < d_; ++j) cross[j] += expected_[i] * d[j];
+      double* inner = sums.inner.data() + missing_[i] * d_;
+      for (size_t j = 0; j < m; ++j) inner[missing_[j]] += expected_[i] * expected_[j];
+    }
+  }
+
+  size_t d_;
+  const MvnPoint* point_ = nullptr;
+  const PatternGroup* group_ = nullptr;
+  bool observed_side_ = false;
+  const size_t* missing_ = nullptr;
+  const size_t* observed_ = nullptr;
+  double log_det_k_ = 0.0;
+  std::vector<double> chol_, regression_, inverse_, shift_, packed_shift_, factor_, expected_, product_;
+};
+
+}  // namespace emkit

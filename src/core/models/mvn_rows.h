@@ -1,0 +1,146 @@
+// Rows under given parameters of a normal distribution: what is missing given what is observed.
+#pragma once
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "../math/random.h"
+#include "../math/truncated_normal.h"
+#include "mvn_pattern_step.h"
+
+namespace emkit {
+
+// Limits of the missing cells of each variable, in the units of the parameters; empty: none.
+struct CellBounds {
+  std::vector<double> lower, upper;
+  bool any(size_t j) const {
+    return !lower.empty() && (lower[j] > -std::numeric_limits<double>::infinity() ||
+                              upper[j] < std::numeric_limits<double>::infinity());
+  }
+};
+
+// One pattern under one set of parameters, ready to complete its rows. Everything is in the units of the parameters.
+class PatternConditional {
+ public:
+  explicit PatternConditional(size_t d) : d_(d), step_(d) {}
+
+  // False on numerical trouble.
+  bool prepare(const MvnPoint& point, const PatternGroup& g, const CellBounds* bounds) {
+    point_ = &point;
+    group_ = &g;
+    bounds_ = bounds;
+    const size_t m = g.n_missing();
+    if (!step_.prepare(point, g, MvnPatternStep::Side::kMissing)) return false;
+    if (g.n_priors == 0) regression_ = step_.regression();
+    bounded_ = false;
+    for (size_t j : g.pattern->missing) bounded_ = bounded_ || (bounds && bounds->any(j));
+    shift_.resize(g.n_observed());
+    mean_.resize(m);
+    noise_.resize(m);
+    return true;
+  }
+
+  // Conditional means of the missing cells (m) of a row, given its observed cells (o).
+  const double* mean(const double* observed) {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    const std::vector<size_t>&obs = group_->pattern->observed, &mis = group_->pattern->missing;
+    for (size_t l = 0; l < o; ++l) shift_[l] = observed[l] - point_->mean(static_cast<Index>(obs[l]));
+    if (group_->n_priors == 0) {
+      for (size_t i = 0; i < m; ++i) {
+        double s = point_->mean(static_cast<Index>(mis[i]));
+        for (size_t l = 0; l < o; ++l) s += regression_[i * o + l] * shift_[l];
+        mean_[i] = s;
+      }
+      return mean_.data();
+    }
+    // (K_mm + D)^-1 (D (prior mean - mu_m) - K_mo shift) from mu_m.
+    for (size_t i = 0; i < m; ++i) {
+      const double* k = point_->precision.data() + mis[i] * d_;
+      mean_[i] = 0.0;
+      for (size_t l = 0; l < o; ++l) mean_[i] -= k[obs[l]] * shift_[l];
+      for (size_t p = 0; p < group_->n_priors; ++p) {
+        const CellPrior& c = group_->priors[p];
+        if (c.column == mis[i]) mean_[i] += (c.mean - point_->mean(static_cast<Index>(mis[i]))) / (c.sd * c.sd);
+      }
+    }
+    step_.solve(mean_.data(), 1);
+    for (size_t i = 0; i < m; ++i) mean_[i] += point_->mean(static_cast<Index>(mis[i]));
+    return mean_.data();
+  }
+
+  // A draw of the missing cells, within the bounds.
+  const double* draw(const double* observed, CounterRng& rng) {
+    mean(observed);
+    const size_t m = group_->n_missing();
+    if (m == 1 && bounded_) {
+      const size_t j = group_->pattern->missing[0];
+      double sd = 1.0;
+      step_.solve_transposed(&sd);
+      noise_[0] = draw_truncated_normal(rng, mean_[0], sd, bounds_->lower[j], bounds_->upper[j]);
+      return noise_.data();
+    }
+    const int tries = bounded_ ? kTries : 1;
+    for (int t = 0; t < tries; ++t) {
+      draw_normals(rng, noise_.data(), m);
+      step_.solve_transposed(noise_.data());
+      for (size_t i = 0; i < m; ++i) noise_[i] += mean_[i];
+      if (!bounded_ || inside()) return noise_.data();
+    }
+    gibbs(rng);
+    return noise_.data();
+  }
+
+  // Conditional standard deviations (m).
+  std::vector<double> deviations() {
+    MvnSums sums(d_);
+    step_.add_covariance(sums);
+    std::vector<double> out;
+    for (size_t j : group_->pattern->missing) {
+      const Index i = static_cast<Index>(j);
+      out.push_back(std::sqrt(std::max(sums.inner(i, i) / group_->n, 0.0)));
+    }
+    return out;
+  }
+
+ private:
+  bool inside() const {
+    for (size_t i = 0; i < noise_.size(); ++i) {
+      const size_t j = group_->pattern->missing[i];
+      if (noise_[i] < bounds_->lower[j] || noise_[i] > bounds_->upper[j]) return false;
+    }
+    return true;
+  }
+
+  // Where the bounds cut off nearly all: one cell at a time given the others, from a point inside.
+  void gibbs(CounterRng& rng) {
+    const std::vector<size_t>& mis = group_->pattern->missing;
+    const size_t m = mis.size();
+    for (size_t i = 0; i < m; ++i)
+      noise_[i] = std::min(std::max(mean_[i], bounds_->lower[mis[i]]), bounds_->upper[mis[i]]);
+    for (int sweep = 0; sweep < kSweeps; ++sweep)
+      for (size_t i = 0; i < m; ++i) {
+        const double* k = point_->precision.data() + mis[i] * d_;
+        double precision = k[mis[i]], pull = 0.0;
+        for (size_t p = 0; p < group_->n_priors; ++p)
+          if (group_->priors[p].column == mis[i]) precision += 1.0 / (group_->priors[p].sd * group_->priors[p].sd);
+        for (size_t j = 0; j < m; ++j)
+          if (j != i) pull += k[mis[j]] * (noise_[j] - mean_[j]);
+        noise_[i] = draw_truncated_normal(rng, mean_[i] - pull / precision, 1.0 / std::sqrt(precision),
+                                          bounds_->lower[mis[i]], bounds_->upper[mis[i]]);
+      }
+  }
+
+  static constexpr int kTries = 50;
+  static constexpr int kSweeps = 40;
+
+  size_t d_;
+  MvnPatternStep step_;
+  const MvnPoint* point_ = nullptr;
+  const PatternGroup* group_ = nullptr;
+  const CellBounds* bounds_ = nullptr;
+  const double* regression_ = nullptr;
+  bool bounded_ = false;
+  std::vector<double> shift_, mean_, noise_;
+};
+
+}  // namespace emkit

@@ -1,0 +1,454 @@
+// R's view of one multivariate normal distribution with missing values.
+#include "glue.h"
+
+#include "core/models/mvn_impute.h"
+
+using namespace emkit;
+
+namespace {
+
+// Data in units in which every column has mean 0 and variance 1, or the point's own mean and variance.
+class ScaledProblem {
+ public:
+  ScaledProblem(const RawData& raw, const ColumnMoments& moments, const Rcpp::NumericMatrix& cell_priors, int threads)
+      : center_(moments.mean),
+        scale_(moments.sd),
+        observations_(raw, moments.mean, moments.sd),
+        statistics_(observations_, scaled_priors(cell_priors), threads) {}
+
+  const Observations& observations() const { return observations_; }
+  const PatternStatistics& statistics() const { return statistics_; }
+  double total_log_scale() const { return scale().array().log().sum(); }
+
+  VectorXd scaled_mean(const VectorXd& m) const { return (m - center()).cwiseQuotient(scale()); }
+  VectorXd user_mean(const VectorXd& m) const { return center() + scale().cwiseProduct(m); }
+  MatrixXd scaled_matrix(const MatrixXd& s) const {
+    const VectorXd inverse = scale().cwiseInverse();
+    return inverse.asDiagonal() * s * inverse.asDiagonal();
+  }
+  MatrixXd user_matrix(const MatrixXd& s) const { return scale().asDiagonal() * s * scale().asDiagonal(); }
+
+  MvnPrior prior(const Rcpp::Nullable<Rcpp::List>& prior) const {
+    MvnPrior out;
+    if (prior.isNull()) return out;
+    const Rcpp::List p(prior.get());
+    out.exponent = Rcpp::as<double>(p["exponent"]);
+    if (!Rf_isNull(p["scale"])) out.scale = scaled_matrix(Rcpp::as<MatrixXd>(p["scale"]));
+    return out;
+  }
+
+  // The objective of the scaled data in the user's units.
+  Objective user_objective(Objective o, const MvnPrior& prior) const {
+    o.loglik -= observations_.log_jacobian();
+    o.log_prior -= prior.exponent * total_log_scale();
+    return o;
+  }
+
+  CellBounds scaled_bounds(const Rcpp::NumericVector& lower, const Rcpp::NumericVector& upper) const {
+    CellBounds out;
+    for (R_xlen_t j = 0; j < lower.size(); ++j) {
+      const size_t i = static_cast<size_t>(j);
+      out.lower.push_back((lower[j] - center_[i]) / scale_[i]);
+      out.upper.push_back((upper[j] - center_[i]) / scale_[i]);
+    }
+    return out;
+  }
+
+  std::vector<CellPrior> scaled_priors(const Rcpp::NumericMatrix& m) const {
+    std::vector<CellPrior> out;
+    for (int i = 0; i < m.nrow(); ++i) {
+      const size_t j = static_cast<size_t>(m(i, 1)) - 1;
+      out.push_back({static_cast<size_t>(m(i, 0)) - 1, j, (m(i, 2) - center_[j]) / scale_[j], m(i, 3) / scale_[j]});
+    }
+    std::stable_sort(out.begin(), out.end(), [](const CellPrior& a, const CellPrior& b) { return a.row < b.row; });
+    return out;
+  }
+
+ private:
+  Eigen::Map<const VectorXd> center() const { return {center_.data(), static_cast<Index>(center_.size())}; }
+  Eigen::Map<const VectorXd> scale() const { return {scale_.data(), static_cast<Index>(scale_.size())}; }
+
+  std::vector<double> center_, scale_;
+  Observations observations_;
+  PatternStatistics statistics_;
+};
+
+ColumnMoments own_moments(const VectorXd& mean, const MatrixXd& covariance) {
+  ColumnMoments m;
+  for (Index j = 0; j < mean.size(); ++j) {
+    m.mean.push_back(mean(j));
+    m.sd.push_back(std::sqrt(covariance(j, j)));
+  }
+  return m;
+}
+
+Rcpp::NumericMatrix as_numeric_matrix(const MatrixXd& m) {
+  Rcpp::NumericMatrix out(static_cast<int>(m.rows()), static_cast<int>(m.cols()));
+  std::copy(m.data(), m.data() + m.size(), out.begin());
+  return out;
+}
+Rcpp::NumericVector as_numeric(const VectorXd& v) { return Rcpp::NumericVector(v.data(), v.data() + v.size()); }
+
+std::uint64_t as_key(const Rcpp::NumericVector& key) {
+  return static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
+}
+
+MvnControl as_mvn_control(const Rcpp::List& list) {
+  MvnControl c;
+  c.em.tol = Rcpp::as<double>(list["tol"]);
+  c.em.max_iter = Rcpp::as<int>(list["max_iter"]);
+  c.accelerator = Rcpp::as<std::string>(list["acceleration"]);
+  c.n_starts = Rf_isNull(list["n_starts"]) ? 0 : Rcpp::as<int>(list["n_starts"]);
+  c.key = as_key(list["key"]);
+  return c;
+}
+
+Rcpp::List trace_of(const EmResult& run, const ScaledProblem& problem, const MvnPrior& prior,
+                    const std::string& accelerator) {
+  const R_xlen_t n = static_cast<R_xlen_t>(run.trace.size());
+  Rcpp::NumericVector loglik(n), log_prior(n);
+  Rcpp::CharacterVector step(n);
+  for (R_xlen_t i = 0; i < n; ++i) {
+    const TracePoint& t = run.trace[static_cast<size_t>(i)];
+    const Objective o = problem.user_objective(t.objective, prior);
+    loglik[i] = o.loglik;
+    log_prior[i] = o.log_prior;
+    step[i] = i == 0 ? "start" : t.accelerated ? accelerator : "em";
+  }
+  return Rcpp::List::create(Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
+                            Rcpp::Named("step") = step);
+}
+
+// The patterns in the order of their first row: which variables they observe (P x d), rows and weights.
+Rcpp::List patterns_of(const Observations& data) {
+  const size_t n = data.patterns().size(), d = data.d();
+  Rcpp::LogicalMatrix observed(static_cast<int>(n), static_cast<int>(d));
+  Rcpp::NumericVector rows(static_cast<R_xlen_t>(n)), weight(static_cast<R_xlen_t>(n));
+  for (size_t p = 0; p < n; ++p) {
+    const Pattern& pattern = data.patterns()[p];
+    for (size_t j : pattern.observed) observed(static_cast<int>(p), static_cast<int>(j)) = TRUE;
+    const R_xlen_t at = static_cast<R_xlen_t>(p);
+    rows[at] = static_cast<double>(pattern.end - pattern.begin);
+    weight[at] = rows[at];
+    if (data.raw().weights) {
+      weight[at] = 0.0;
+      for (size_t i = pattern.begin; i < pattern.end; ++i) weight[at] += data.raw().weights[data.row(i)];
+    }
+  }
+  return Rcpp::List::create(Rcpp::Named("observed") = observed, Rcpp::Named("rows") = rows,
+                            Rcpp::Named("weight") = weight);
+}
+
+}  // namespace
+
+// Fits mean and covariance. `prior`: list(exponent, scale) in the user's units, or NULL. `cell_priors`: rows of row and
+// column (from 1), mean and standard deviation. `starts`: lists of method, mean and covariance; empty: automatic ones.
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                       Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts,
+                       Rcpp::List control, int threads, SEXP show) {
+  const RawInput input(x, weights, R_NilValue);
+  const RawData raw = input.raw();
+  const MvnControl mvn_control = as_mvn_control(control);
+  const ScaledProblem problem(raw, column_moments(raw, threads), cell_priors, threads);
+  const MvnPrior mvn_prior = problem.prior(prior);
+  std::vector<MvnStart> given;
+  for (R_xlen_t i = 0; i < starts.size(); ++i) {
+    const Rcpp::List s = starts[i];
+    given.push_back({Rcpp::as<std::string>(s["method"]), problem.scaled_mean(Rcpp::as<VectorXd>(s["mean"])),
+                     problem.scaled_matrix(Rcpp::as<MatrixXd>(s["covariance"]))});
+  }
+  Progress progress;
+  progress.total = 1;
+  RInterrupt interrupt(progress, show);
+  std::atomic<bool> stop{false};
+  MvnFit fit(problem.statistics(), mvn_prior, mvn_control, threads, stop, interrupt, progress);
+  const MvnFitResult result = fit.fit(given);
+  if (stop.load()) throw Rcpp::internal::InterruptedException();
+
+  const R_xlen_t n = static_cast<R_xlen_t>(result.runs.size());
+  Rcpp::CharacterVector method(n), status(n);
+  Rcpp::NumericVector loglik(n), log_prior(n);
+  Rcpp::IntegerVector iterations(n);
+  Rcpp::LogicalVector escaped(n);
+  Rcpp::List parameters(n);
+  for (R_xlen_t i = 0; i < n; ++i) {
+    const MvnRun& run = result.runs[static_cast<size_t>(i)];
+    const bool usable = run.result.status != Status::kDegenerate;
+    const Objective o = problem.user_objective(run.result.objective, mvn_prior);
+    method[i] = run.method;
+    status[i] = status_name(run.result.status);
+    loglik[i] = usable ? o.loglik : NA_REAL;
+    log_prior[i] = usable ? o.log_prior : NA_REAL;
+    iterations[i] = run.result.iterations;
+    escaped[i] = run.escaped;
+    parameters[i] = Rcpp::List::create(Rcpp::Named("mean") = as_numeric(problem.user_mean(run.mean)),
+                                       Rcpp::Named("covariance") = as_numeric_matrix(problem.user_matrix(run.covariance)));
+  }
+  const MvnRun& best = result.runs[result.best];
+  const Rcpp::List trace = trace_of(best.result, problem, mvn_prior, mvn_control.accelerator);
+  const Objective objective = problem.user_objective(best.result.objective, mvn_prior);
+  Rcpp::List out = Rcpp::List::create(
+      Rcpp::Named("status") = status_name(best.result.status), Rcpp::Named("loglik") = objective.loglik,
+      Rcpp::Named("log_prior") = objective.log_prior, Rcpp::Named("iterations") = best.result.iterations,
+      Rcpp::Named("evaluations") = best.result.evaluations, Rcpp::Named("last_gain") = best.result.last_gain,
+      Rcpp::Named("rate") = best.result.rate, Rcpp::Named("remaining_gain") = best.result.remaining_gain,
+      Rcpp::Named("trace_loglik") = trace["loglik"], Rcpp::Named("trace_log_prior") = trace["log_prior"],
+      Rcpp::Named("trace_step") = trace["step"], Rcpp::Named("closed_form") = result.closed_form,
+      Rcpp::Named("newton") = result.newton, Rcpp::Named("best") = static_cast<int>(result.best) + 1,
+      Rcpp::Named("left") = as_numeric(result.left),
+      Rcpp::Named("null_directions") = as_numeric_matrix(result.null_directions),
+      Rcpp::Named("worst") = result.worst, Rcpp::Named("nobs") = problem.statistics().n());
+  out["starts"] = Rcpp::DataFrame::create(
+      Rcpp::Named("method") = method, Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
+      Rcpp::Named("status") = status, Rcpp::Named("iterations") = iterations, Rcpp::Named("escaped") = escaped,
+      Rcpp::Named("stringsAsFactors") = false);
+  out["parameters"] = parameters;
+  out["patterns"] = patterns_of(problem.observations());
+  out["pair_weight"] = as_numeric_matrix(problem.statistics().pair_weight());
+  return out;
+}
+
+// At given parameters, in units in which these have mean 0 and variance 1: score and information (`what`: "observed",
+// "expected" or "complete") about the means and the lower triangle of the covariance by columns; `meat`: "none",
+// "weights" or "squared weights", the sum of the scores' outer products times these.
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                               Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean,
+                               Rcpp::NumericMatrix covariance, std::string what, std::string meat, int threads) {
+  const RawInput input(x, weights, R_NilValue);
+  const VectorXd mu = Rcpp::as<VectorXd>(mean);
+  const MatrixXd sigma = Rcpp::as<MatrixXd>(covariance);
+  const ScaledProblem problem(input.raw(), own_moments(mu, sigma), Rcpp::NumericMatrix(0, 4), threads);
+  MvnMissing model(problem.statistics(), problem.prior(prior), threads);
+  if (!model.set_parameters(problem.scaled_mean(mu), problem.scaled_matrix(sigma)) || !model.e_step().finite())
+    Rcpp::stop("the covariance matrix is not positive definite");
+  const MvnInformation information(model, threads);
+  MatrixXd m, products;
+  const auto kind = what == "expected" ? MvnInformation::Kind::kExpected : MvnInformation::Kind::kObserved;
+  bool fine = true;
+  if (what == "complete")
+    m = information.complete();
+  else
+    fine = information.compute(kind, m);
+  if (fine && meat != "none")
+    fine = information.score_products(problem.observations(), meat == "squared weights", products);
+  if (!fine) Rcpp::stop("the covariance matrix of a pattern's observed variables is not positive definite");
+  return Rcpp::List::create(Rcpp::Named("information") = as_numeric_matrix(m),
+                            Rcpp::Named("score") = as_numeric(information.score()),
+                            Rcpp::Named("meat") = as_numeric_matrix(products),
+                            Rcpp::Named("distances") = information.shift_distances(),
+                            Rcpp::Named("patterns") = patterns_of(problem.observations()));
+}
+
+// Objective at given parameters, in the user's units.
+// [[Rcpp::export(rng = false)]]
+Rcpp::NumericVector mvnorm_objective_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                                      Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean,
+                                      Rcpp::NumericMatrix covariance, int threads) {
+  const RawInput input(x, weights, R_NilValue);
+  const VectorXd mu = Rcpp::as<VectorXd>(mean);
+  const MatrixXd sigma = Rcpp::as<MatrixXd>(covariance);
+  const ScaledProblem problem(input.raw(), own_moments(mu, sigma), Rcpp::NumericMatrix(0, 4), threads);
+  MvnMissing model(problem.statistics(), problem.prior(prior), threads);
+  if (!model.set_parameters(problem.scaled_mean(mu), problem.scaled_matrix(sigma)))
+    return Rcpp::NumericVector::create(NA_REAL, NA_REAL);
+  const Objective o = problem.user_objective(model.e_step(), model.prior());
+  return Rcpp::NumericVector::create(o.loglik, o.log_prior);
+}
+
+namespace {
+
+ImputeMethod impute_method(const std::string& name) {
+  return name == "posterior" ? ImputeMethod::kPosterior : name == "bootstrap" ? ImputeMethod::kBootstrap : ImputeMethod::kMean;
+}
+
+}  // namespace
+
+// Imputes the missing cells m times from the mode `fit` (mean and covariance). `posterior_prior`: list(exponent, scale) of
+// the posterior draws; `prior`: of the bootstrap fits, or NULL. `lower` and `upper`: limits of each column's missing
+// cells. `values`: for each column with missing cells the count x m matrix, in the order of rows.
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_impute_(Rcpp::NumericMatrix x, Rcpp::List fit, Rcpp::Nullable<Rcpp::List> prior,
+                          Rcpp::List posterior_prior, std::string method, int m, int first, int spacing,
+                          Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericMatrix cell_priors,
+                          Rcpp::List control, int n_traced, int threads, SEXP show) {
+  const RawInput input(x, R_NilValue, R_NilValue);
+  const RawData raw = input.raw();
+  const VectorXd mu = Rcpp::as<VectorXd>(fit["mean"]);
+  const MatrixXd sigma = Rcpp::as<MatrixXd>(fit["covariance"]);
+  const ScaledProblem problem(raw, own_moments(mu, sigma), cell_priors, threads);
+  MvnPoint mode;
+  mode.mean = problem.scaled_mean(mu);
+  mode.covariance = problem.scaled_matrix(sigma);
+  if (!mode.factor()) Rcpp::stop("the covariance matrix is not positive definite");
+  const MissingCells cells(raw, problem.scaled_priors(cell_priors));
+  const MvnControl mvn_control = as_mvn_control(control);
+  ImputePlan plan;
+  plan.method = impute_method(method);
+  plan.m = static_cast<size_t>(m);
+  plan.first = static_cast<size_t>(first);
+  plan.spacing = spacing;
+  plan.n_traced = static_cast<size_t>(n_traced);
+  plan.key = mvn_control.key;
+  plan.bounds = problem.scaled_bounds(lower, upper);
+
+  Rcpp::List values;
+  Rcpp::IntegerVector columns;
+  std::vector<double*> at(raw.d, nullptr);
+  for (size_t j = 0; j < raw.d; ++j) {
+    if (cells.count(j) == 0) continue;
+    Rcpp::NumericMatrix block(static_cast<int>(cells.count(j)), m);
+    at[j] = block.begin();
+    values.push_back(block);
+    columns.push_back(static_cast<int>(j) + 1);
+  }
+  Progress progress;
+  RInterrupt interrupt(progress, show);
+  MvnImputer imputer(problem.observations(), problem.statistics(), cells, problem.prior(posterior_prior),
+                     problem.prior(prior), mvn_control, plan, mode, interrupt, progress);
+  const std::vector<Imputed> drawn = imputer.run(at, threads);
+  if (imputer.stopped()) throw Rcpp::internal::InterruptedException();
+
+  const Index d = static_cast<Index>(raw.d);
+  Rcpp::NumericMatrix means(static_cast<int>(d), m);
+  std::vector<MatrixXd> covariances;
+  Rcpp::LogicalVector fine(m), retried(m);
+  std::vector<double> trace;
+  for (int i = 0; i < m; ++i) {
+    const Imputed& draw = drawn[static_cast<size_t>(i)];
+    fine[i] = draw.status == Status::kConverged;
+    retried[i] = draw.retried;
+    const VectorXd mean = problem.user_mean(draw.mean);
+    std::copy(mean.data(), mean.data() + d, means.begin() + static_cast<R_xlen_t>(i) * d);
+    covariances.push_back(problem.user_matrix(draw.covariance));
+    for (size_t s = 0; s < draw.trace.size(); ++s) {
+      trace.push_back(i + first + 1);
+      trace.push_back(static_cast<double>(s) + 1);
+      const VectorXd level = problem.user_mean(draw.trace[s].head(d));
+      for (Index j = 0; j < d; ++j) trace.push_back(level(j));
+      for (Index j = 0; j < d; ++j) {
+        const double scale = problem.observations().scale()[static_cast<size_t>(j)];
+        trace.push_back(draw.trace[s](d + j) * scale * scale);
+      }
+    }
+  }
+  const int width = static_cast<int>(2 * d + 2);
+  Rcpp::NumericMatrix traced(static_cast<int>(trace.size()) / width, width);
+  for (int r = 0; r < traced.nrow(); ++r)
+    for (int c = 0; c < width; ++c) traced(r, c) = trace[static_cast<size_t>(r * width + c)];
+  return Rcpp::List::create(Rcpp::Named("values") = values, Rcpp::Named("columns") = columns,
+                            Rcpp::Named("mean") = means, Rcpp::Named("covariance") = as_array(covariances, raw.d),
+                            Rcpp::Named("fine") = fine, Rcpp::Named("retried") = retried,
+                            Rcpp::Named("monotone") = imputer.monotone(), Rcpp::Named("trace") = traced);
+}
+
+// Rows at given parameters. `what`: "mean" or "draw" (n x p, missing cells filled in), "sd" (n x p conditional standard
+// deviations, 0 where observed), "log_density" or "distance" (n, of the observed cells). `key`: of the draws.
+// [[Rcpp::export(rng = false)]]
+SEXP mvnorm_rows_(Rcpp::NumericMatrix x, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what,
+                  Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericVector key, int threads) {
+  const RawInput input(x, R_NilValue, R_NilValue);
+  const RawData raw = input.raw();
+  const VectorXd mu = Rcpp::as<VectorXd>(mean);
+  const MatrixXd sigma = Rcpp::as<MatrixXd>(covariance);
+  const ColumnMoments units = own_moments(mu, sigma);
+  MvnPoint point;
+  point.mean = VectorXd::Zero(mu.size());
+  point.covariance = sigma;
+  for (Index i = 0; i < mu.size(); ++i)
+    for (Index j = 0; j < mu.size(); ++j)
+      point.covariance(i, j) /= units.sd[static_cast<size_t>(i)] * units.sd[static_cast<size_t>(j)];
+  if (!point.factor()) Rcpp::stop("the covariance matrix is not positive definite");
+  CellBounds bounds;
+  for (R_xlen_t j = 0; j < lower.size(); ++j) {
+    const size_t i = static_cast<size_t>(j);
+    bounds.lower.push_back((lower[j] - units.mean[i]) / units.sd[i]);
+    bounds.upper.push_back((upper[j] - units.mean[i]) / units.sd[i]);
+  }
+  const bool density = what == "log_density" || what == "distance";
+  Rcpp::NumericMatrix filled(density ? 0 : x.nrow(), density ? 0 : x.ncol());
+  Rcpp::NumericVector scalar(density ? x.nrow() : 0);
+  if (!density) {
+    if (what == "sd")
+      std::fill(filled.begin(), filled.end(), 0.0);
+    else
+      std::copy(x.begin(), x.end(), filled.begin());
+  }
+  double* const out = density ? scalar.begin() : filled.begin();
+  const ObservedBits bits(raw.x, raw.n, raw.d);
+  const RowGroups groups = group_rows_by_pattern(bits, raw.d, raw.n, [](size_t i) { return i; }, [](size_t) { return true; });
+  const std::uint64_t stream_key = as_key(key);
+  std::atomic<bool> fine{true};
+  // Pieces of patterns, so that one large pattern keeps all threads busy.
+  struct Piece {
+    size_t pattern, begin, end;
+  };
+  std::vector<Piece> pieces;
+  for (size_t p = 0; p < groups.patterns.size(); ++p)
+    for (size_t b = groups.patterns[p].begin; b < groups.patterns[p].end; b += 4096)
+      pieces.push_back({p, b, std::min<size_t>(b + 4096, groups.patterns[p].end)});
+  parallel_tasks(pieces.size(), raw.n < 1000 ? 1 : threads, [&](size_t i) {
+    const Pattern& pattern = groups.patterns[pieces[i].pattern];
+    if (pattern.complete() && !density) return;
+    const size_t o = pattern.observed.size(), m = pattern.missing.size();
+    PatternConditional conditional(raw.d);
+    PatternGroup group;
+    group.pattern = &pattern;
+    group.n = 1.0;
+    std::vector<double> observed(raw.d);
+    Eigen::LLT<MatrixXd> block;
+    double constant = 0.0;
+    if (density) {
+      MatrixXd s(static_cast<Index>(o), static_cast<Index>(o));
+      for (size_t a = 0; a < o; ++a) {
+        constant -= 0.5 * kLog2Pi + std::log(units.sd[pattern.observed[a]]);
+        for (size_t b = 0; b < o; ++b)
+          s(static_cast<Index>(a), static_cast<Index>(b)) =
+              point.covariance(static_cast<Index>(pattern.observed[a]), static_cast<Index>(pattern.observed[b]));
+      }
+      if (o > 0) {
+        block.compute(s);
+        if (block.info() != Eigen::Success) {
+          fine = false;
+          return;
+        }
+        constant -= MatrixXd(block.matrixL()).diagonal().array().log().sum();
+      }
+    } else if (!conditional.prepare(point, group, what == "draw" ? &bounds : nullptr)) {
+      fine = false;
+      return;
+    }
+    const std::vector<double> deviations = what == "sd" ? conditional.deviations() : std::vector<double>();
+    for (size_t position = pieces[i].begin; position < pieces[i].end; ++position) {
+      const size_t row = groups.order[position];
+      if (what == "sd") {
+        for (size_t h = 0; h < m; ++h)
+          out[pattern.missing[h] * raw.n + row] = deviations[h] * units.sd[pattern.missing[h]];
+        continue;
+      }
+      for (size_t l = 0; l < o; ++l) {
+        const size_t j = pattern.observed[l];
+        observed[l] = (raw.x[j * raw.n + row] - units.mean[j]) / units.sd[j];
+      }
+      if (density) {
+        double distance = 0.0;
+        if (o > 0) {
+          const VectorXd z = block.matrixL().solve(Eigen::Map<const VectorXd>(observed.data(), static_cast<Index>(o)));
+          distance = z.squaredNorm();
+        }
+        out[row] = what == "distance" ? distance : constant - 0.5 * distance;
+        continue;
+      }
+      CounterRng rng(stream_key, row);
+      const double* cells = what == "mean" ? conditional.mean(observed.data()) : conditional.draw(observed.data(), rng);
+      for (size_t h = 0; h < m; ++h) {
+        const size_t j = pattern.missing[h];
+        out[j * raw.n + row] = units.mean[j] + units.sd[j] * cells[h];
+      }
+    }
+  });
+  if (!fine) Rcpp::stop("the covariance matrix of a pattern's variables is not positive definite");
+  if (density) return scalar;
+  return filled;
+}
