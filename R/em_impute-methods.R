@@ -111,7 +111,7 @@ prior_words <- function(prior) {
 summary.em_impute <- function(object, ...) {
   check_dots_empty(..., .function = "summary.em_impute")
   kept <- c("call", "m", "method", "n_rows", "model", "parameters", "loglik", "df", "nobs", "converged", "status",
-            "iterations", "starts", "chain", "prior", "where")
+            "message", "iterations", "starts", "chain", "prior", "where")
   structure(c(object[kept[kept %in% names(object)]],
               list(columns = object$columns, values = impute_values(object), dated = dated_columns(object), shares = impute_shares(object),
                    trust = impute_trust(object))), class = "summary.em_impute")

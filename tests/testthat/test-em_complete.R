@@ -47,9 +47,8 @@ test_that("what is not there is a classed error", {
 
 test_that("with() evaluates in each completed data set, and finds the caller's objects", {
   imp <- impute(airquality, m = 3)
-  formula <- Ozone ~ Wind
   scale <- 2
-  fits <- with(imp, lm(formula, weights = rep(scale, length(Wind))))
+  fits <- with(imp, lm(Ozone ~ Wind, weights = rep(scale, length(Wind))))
   expect_s3_class(fits, c("em_impute_fits", "list"), exact = TRUE)
   by_hand <- lapply(1:3, function(i) coef(lm(Ozone ~ Wind, em_complete(imp, i))))
   expect_equal(unname(lapply(fits, coef)), by_hand)

@@ -22,7 +22,7 @@ test_that("coverage is about nominal where the model holds, and printed", {
   expect_true(all(abs(coverage$coverage - 0.9) < 0.0225))
   expect_output(print(table), "coverage")
   mixed <- every_class(400)
-  coverage <- attr(em_overimpute(impute(mixed, method = "none"), columns = c("double", "date"), level = 0.9), "coverage")
+  coverage <- attr(em_overimpute(impute(mixed, method = "none"), columns = c("integer", "date"), level = 0.9), "coverage")
   expect_true(all(abs(coverage$coverage - 0.9) < 0.06))
 })
 
