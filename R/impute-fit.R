@@ -74,6 +74,7 @@ few_rows <- function(x) {
   n <- nrow(x)
   together <- crossprod(!is.na(x))
   least <- min(together[together > 0])
+  apart <- which(together == 0 & lower.tri(together), arr.ind = TRUE)
   if (least <= p + 1L) {
     words <- if (p >= n) "there are as many columns as rows, or more" else "there are hardly more rows than columns"
     # enough for a proper posterior, and what the correlations themselves ask for
@@ -86,6 +87,11 @@ few_rows <- function(x) {
     return(list(lambda = 1, wide = FALSE, reason = sprintf(
       "some pairs of the %d columns in the model are seen together in %d rows only", p, as.integer(least)
     )))
+  }
+  if (nrow(apart) > 0L) {
+    # without it their correlation would be drawn from a density that rises to 1 and -1
+    pairs <- paste(dQuote(colnames(x)[apart[, 2L]], FALSE), "and", dQuote(colnames(x)[apart[, 1L]], FALSE))
+    return(list(lambda = 3, wide = FALSE, reason = paste(abbreviate_list(pairs, 3L), "are never observed in the same row")))
   }
   NULL
 }
