@@ -170,6 +170,14 @@ LatentPrior as_prior(SEXP prior, const std::vector<LatentColumn>& columns, size_
       out.scale = Rcpp::as<MatrixXd>(list["scale"]);
     if (out.scale.rows() != static_cast<Index>(d) || out.scale.cols() != static_cast<Index>(d))
       Rcpp::stop("the scale of the prior must be one number or a %d x %d matrix", static_cast<int>(d), static_cast<int>(d));
+    for (const LatentColumn& c : columns) {
+      if (!free_scale(c)) continue;
+      const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
+      const MatrixXd block = out.scale.block(first, first, dims, dims);
+      out.scale.middleRows(first, dims).setZero();
+      out.scale.middleCols(first, dims).setZero();
+      out.scale.block(first, first, dims, dims) = block;
+    }
   }
   return out;
 }

@@ -162,10 +162,36 @@ struct LatentParameters {
 // An inverse-Wishart prior worth `df` observations with scatter `scale` (D x D, latent units): its log density is
 // -df / 2 log|S| - tr(scale S^-1) / 2 over the invariant measure |S|^(-(D + 1) / 2) dS. The mode takes it as `df` pseudo-observations,
 // (scatter + scale) / (n + df); data augmentation draws from IW(n - 1 + df, scatter + scale).
+//
+// Where the scale of a block of coordinates is free (see above) the prior is on the block before rescaling, times a working factor alpha
+// that is part of the expanded model: what remains for the identified parameters depends on the shape of the block alone. Given these,
+// alpha^2 is tr(scale_b Q_b) / chi^2(df p) for p coordinates with precision Q_b (Imai & van Dyk 2005, scheme 1); holding alpha at 1
+// instead would set the prior's scatter against the data's and blur every relation of the block. Blocks have no prior relations with
+// other coordinates.
 struct LatentPrior {
   double df = 0.0;
   MatrixXd scale;
 };
+
+inline bool free_scale(const LatentColumn& c) { return c.dims > 0 && (c.binary() || c.kind == LatentKind::kNominal); }
+
+// alpha^2 chi^2 = tr(scale_b Q_b) of a block.
+inline double block_trace(const LatentColumn& c, const LatentPrior& prior, const MatrixXd& precision) {
+  const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
+  return prior.scale.block(first, first, dims, dims).cwiseProduct(precision.block(first, first, dims, dims)).sum();
+}
+
+// The prior's scatter with the free blocks at their most probable working factor.
+inline MatrixXd scatter_at_mode(const std::vector<LatentColumn>& columns, const LatentPrior& prior, const MatrixXd& precision) {
+  MatrixXd s = prior.scale;
+  for (const LatentColumn& c : columns) {
+    if (!free_scale(c)) continue;
+    const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
+    const double trace = block_trace(c, prior, precision);
+    if (trace > 0.0) s.block(first, first, dims, dims) *= prior.df * static_cast<double>(c.dims) / trace;
+  }
+  return s;
+}
 
 // The covariance without any relation between columns: the utilities of a nominal block share the reference's, which
 // gives them correlation 1/2, whichever level is the reference.
@@ -183,7 +209,7 @@ inline MatrixXd independent_covariance(const std::vector<LatentColumn>& columns,
 inline VectorXd unit_factors(const std::vector<LatentColumn>& columns, const MatrixXd& covariance) {
   VectorXd f = VectorXd::Ones(covariance.rows());
   for (const LatentColumn& c : columns) {
-    if (c.dims == 0 || !(c.binary() || c.kind == LatentKind::kNominal)) continue;
+    if (!free_scale(c)) continue;
     const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
     const double average = covariance.diagonal().segment(first, dims).mean();
     if (average > 0.0 && std::isfinite(average)) f.segment(first, dims).setConstant(1.0 / std::sqrt(average));

@@ -217,7 +217,17 @@ class LatentImputer {
   // Draws (mean, covariance) given complete latent data, then brings the free scales back to 1, those of z as well.
   bool draw_parameters(const LatentMoments& moments, LatentParameters& p, MatrixXd& z, CounterRng& rng) const {
     const Index d = static_cast<Index>(data_.d());
-    const Eigen::LLT<MatrixXd> llt(moments.scatter(total_) + prior_.scale);
+    // The free blocks go to their working scale, alpha z; here the prior's scatter is divided by alpha^2 instead, which is the same
+    // because the scale of what comes out is not kept.
+    MatrixXd scatter = prior_.scale;
+    for (const LatentColumn& c : data_.columns()) {
+      if (!free_scale(c)) continue;
+      const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
+      const double trace = block_trace(c, prior_, p.precision);
+      if (trace > 0.0)
+        scatter.block(first, first, dims, dims) *= draw_chi_square(rng, prior_.df * static_cast<double>(c.dims)) / trace;
+    }
+    const Eigen::LLT<MatrixXd> llt(moments.scatter(total_) + scatter);
     if (llt.info() != Eigen::Success) return false;
     MatrixXd a(d, d);
     draw_bartlett(rng, std::max(total_ - 1.0 + prior_.df, static_cast<double>(d)), a);
@@ -347,7 +357,7 @@ class LatentImputer {
     for (size_t i = 0; i < weights.size(); ++i) weights[rng.below(weights.size())] += 1.0;
     for (size_t i = 0; i < weights.size(); ++i) weights[i] *= data_.weights()[i];
     LatentFitControl control;
-    control.burn_in = 30;
+    control.burn_in = control.max_burn_in = 2 * control.block;
     control.max_iter = control.burn_in + control.block;
     control.rows_per_iteration = 300;
     const std::uint64_t key = rng.bits64();
