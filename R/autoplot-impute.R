@@ -2,8 +2,8 @@
 
 #' @rdname plot.em_impute
 #' @exportS3Method ggplot2::autoplot
-autoplot.em_impute <- function(object, type = c("density", "pattern", "overimpute", "scatter"), columns = NULL, imputation = 1L,
-                               level = 0.9, max_points = 5000, ...) {
+autoplot.em_impute <- function(object, type = c("density", "pattern", "overimpute", "scatter"), columns = NULL,
+                               imputation = 1L, level = 0.9, max_points = 5000, ...) {
   type <- if (missing(type) && object$m == 0L) "pattern" else match_choice(type)
   check_dots_empty(..., .function = "autoplot.em_impute")
   plot <- switch(type,
@@ -87,7 +87,8 @@ autoplot_scatter <- function(x, columns, imputation, max_points) {
   s <- scatter_data(x, columns, imputation, max_points)
   s$table$which <- droplevels(s$table$which)
   n <- nlevels(s$table$which)
-  ggplot2::ggplot(s$table[order(s$table$which), ], ggplot2::aes(.data$x, .data$y, colour = .data$which, shape = .data$which)) +
+  ggplot2::ggplot(s$table[order(s$table$which), ], ggplot2::aes(.data$x, .data$y, colour = .data$which,
+                                                                shape = .data$which)) +
     ggplot2::geom_point(alpha = 0.75) +
     ggplot2::scale_colour_manual(NULL, values = c("grey45", em_palette(3)[c(2, 3, 1)])[seq_len(n)]) +
     ggplot2::scale_shape_manual(NULL, values = c(1, 17, 15, 18)[seq_len(n)]) +

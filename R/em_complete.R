@@ -5,8 +5,9 @@
 #' Puts the imputed values of [em_impute()] into the data: one data set, several, or all of them stacked.
 #'
 #' @param imp,data Imputations from [em_impute()]; for `with()` also a list of data frames.
-#' @param action A number (default 1): that data set. Several numbers, or `"all"`: a list of data sets named by their numbers.
-#'   `"long"`: all of them below each other, with the columns `.imp` (the number of the imputation) and `.id` (the row) in front.
+#' @param action A number (default 1): that data set. Several numbers, or `"all"`: a list of data sets named by their
+#'   numbers. `"long"`: all of them below each other, with the columns `.imp` (the number of the imputation) and `.id`
+#'   (the row) in front.
 #' @param include `TRUE`: with `"all"` and `"long"`, the data as given too, as imputation 0. Default `FALSE`.
 #' @param ... Unused, and an error.
 #' @return For one number, data of the class that was imputed: data frame, tibble, data.table, matrix or vector, with
@@ -111,7 +112,8 @@ complete_long <- function(imp, numbers) {
     fill_column(x, where, as.vector(imp$imputed[[name]][, numbers[filled]]), specs[[name]])
   })
   clash <- intersect(names, c(".imp", ".id"))
-  if (length(clash) > 0L) em_abort(sprintf("The data have a column %s, which \"long\" would add.", clash[1L]), "argument")
+  if (length(clash) > 0L) em_abort(sprintf("The data have a column %s, which \"long\" would add.", clash[1L]),
+                                   "argument")
   columns <- c(list(.imp = rep(numbers, each = n), .id = index), stats::setNames(long, names))
   attr(columns, "row.names") <- .set_row_names(n * times)
   class(columns) <- intersect(class(data), c("tbl_df", "tbl", "data.table", "data.frame"))
@@ -191,7 +193,8 @@ print.em_impute_fits <- function(x, ...) {
 #' @export
 print.em_imputation_list <- function(x, ...) {
   first <- x[[1L]]
-  size <- if (is.null(dim(first))) count_of(length(first), "value") else paste(nrow(first), "rows x", ncol(first), "columns")
+  size <- if (is.null(dim(first))) count_of(length(first), "value") else paste(nrow(first), "rows x", ncol(first),
+                                                                               "columns")
   cat(count_of(length(x), "completed data set"), " of ", size, " (", class(first)[1L], ")\n", sep = "")
   invisible(x)
 }

@@ -2,16 +2,16 @@
 
 #' Print and summarise imputations
 #'
-#' `print()` says in a few lines what was imputed, from which model, and whether it can be trusted; `summary()` says for every
-#' column what was done, and compares imputed with observed values.
+#' `print()` says in a few lines what was imputed, from which model, and whether it can be trusted; `summary()` says for
+#' every column what was done, and compares imputed with observed values.
 #'
 #' @param x,object Imputations from [em_impute()], or their summary.
 #' @param digits Significant digits.
 #' @param ... Unused, and an error.
-#' @return `print()`: its argument, invisibly. `summary()`: a list of class `summary.em_impute` with `columns` (the table of
-#'   the fit), `values` (data frame: observed and imputed mean and standard deviation, share of imputed values outside the
-#'   observed range), `shares` (list: observed and imputed shares of categories), `trust` (named character) and the fit's own
-#'   fields.
+#' @return `print()`: its argument, invisibly. `summary()`: a list of class `summary.em_impute` with `columns` (the
+#'   table of the fit), `values` (data frame: observed and imputed mean and standard deviation, share of imputed values
+#'   outside the observed range), `shares` (list: observed and imputed shares of categories), `trust` (named character)
+#'   and the fit's own fields.
 #' @seealso [em_impute()]
 #' @examples
 #' imp <- em_impute(airquality, m = 5)
@@ -113,8 +113,8 @@ summary.em_impute <- function(object, ...) {
   kept <- c("call", "m", "method", "n_rows", "model", "parameters", "loglik", "df", "nobs", "converged", "status",
             "message", "iterations", "starts", "chain", "prior", "where")
   structure(c(object[kept[kept %in% names(object)]],
-              list(columns = object$columns, values = impute_values(object), dated = dated_columns(object), shares = impute_shares(object),
-                   trust = impute_trust(object))), class = "summary.em_impute")
+              list(columns = object$columns, values = impute_values(object), dated = dated_columns(object),
+                   shares = impute_shares(object), trust = impute_trust(object))), class = "summary.em_impute")
 }
 
 # Numbers as dates or times of a column.
@@ -220,7 +220,8 @@ print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L
 print_columns <- function(x, most = 40L) {
   table <- x$columns[seq_len(min(nrow(x$columns), most)), ]
   share <- 100 * table$n_missing / x$n_rows
-  missing <- ifelse(table$n_missing == 0L, "-", sprintf("%d (%.*f%%)", table$n_missing, ifelse(share < 10, 1, 0), share))
+  missing <- ifelse(table$n_missing == 0L, "-", sprintf("%d (%.*f%%)", table$n_missing, ifelse(share < 10, 1, 0),
+                                                        share))
   cells <- cbind(type = pad_right(table$type), missing = missing, action = pad_right(table$action))
   rownames(cells) <- cut_middle(table$name, 20L)
   lines <- table_lines(cells)
@@ -243,13 +244,14 @@ print_columns <- function(x, most = 40L) {
 #' and test data, or rows that come one by one. Any pattern of missing values will do.
 #'
 #' @param object Imputations, or a model (`method = "none"`), from [em_impute()].
-#' @param newdata Data with the columns of the data that were imputed (carried columns may be absent; more columns are carried
-#'   along). A category that those did not have is an error of class `em_error_new_category`. Default: the data themselves.
+#' @param newdata Data with the columns of the data that were imputed (carried columns may be absent; more columns are
+#'   carried along). A category that those did not have is an error of class `em_error_new_category`. Default: the data
+#'   themselves.
 #' @param type `"mean"` (default): `newdata` with conditional means (for transformed columns: medians; most probable
-#'   categories). `"draw"`: with one draw from the conditional distribution, at the estimated parameters. `"class"`: as `"mean"`,
-#'   but only the categorical columns are filled. `"probability"`: a list with, for each categorical column of the model, the n x K
-#'   matrix of probabilities of its categories (1 and 0 where observed). `"interval"`: a data frame with a row for each
-#'   missing numeric cell: `row`, `column`, `estimate`, `lower`, `upper`.
+#'   categories). `"draw"`: with one draw from the conditional distribution, at the estimated parameters. `"class"`: as
+#'   `"mean"`, but only the categorical columns are filled. `"probability"`: a list with, for each categorical column of
+#'   the model, the n x K matrix of probabilities of its categories (1 and 0 where observed). `"interval"`: a data frame
+#'   with a row for each missing numeric cell: `row`, `column`, `estimate`, `lower`, `upper`.
 #' @param level For `"interval"`: the probability that an interval holds the value. Default 0.95.
 #' @param ... Unused, and an error.
 #' @return See `type`.
@@ -286,7 +288,8 @@ predict.em_impute <- function(object, newdata = NULL, type = c("mean", "draw", "
   new$restore(new$columns)
 }
 
-# The columns of new data in the order of the encoder, those that it does not need possibly NULL, and how to put them back.
+# The columns of new data in the order of the encoder, those that it does not need possibly NULL, and how to put them
+# back.
 new_columns <- function(object, newdata) {
   encoder <- object$encoder
   specs <- Filter(function(s) s$role != "panel", encoder$specs)
@@ -332,8 +335,8 @@ model_rows <- function(object, x, what) {
   threads <- resolve_threads(object$control)
   key <- if (what == "draw") draw_key() else c(0, 0)
   if (object$model == "normal") {
-    return(mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, what, encoder$lower, encoder$upper, key,
-                        threads))
+    return(mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, what, encoder$lower, encoder$upper,
+                        key, threads))
   }
   z <- latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, what, 1L, key, threads)
   dim(z) <- dim(x)
@@ -372,8 +375,8 @@ predicted_values <- function(spec, z, where) {
   decode_values(spec, as.vector(part))
 }
 
-# Probabilities (rows x K) of the categories of a column that was complete when the model was fitted, for rows where it is
-# missing: by Bayes' rule from the density of what is observed given each category, which is the joint density of
+# Probabilities (rows x K) of the categories of a column that was complete when the model was fitted, for rows where it
+# is missing: by Bayes' rule from the density of what is observed given each category, which is the joint density of
 # observation and dummies divided by that of the dummies alone, and the shares of the categories.
 dummy_probabilities <- function(object, x, spec) {
   mean <- object$parameters$mean
@@ -416,8 +419,8 @@ fill_dummies <- function(object, x, draw) {
   x
 }
 
-# As fill_column(), but the column may be of another class than in the data of the fit: a factor's levels by their names,
-# whole NA columns (logical in R) of the type that the fit knows.
+# As fill_column(), but the column may be of another class than in the data of the fit: a factor's levels by their
+# names, whole NA columns (logical in R) of the type that the fit knows.
 fill_new_column <- function(x, where, value, spec) {
   template <- spec$template
   if (is.factor(template)) {
@@ -490,7 +493,8 @@ predict_intervals <- function(object, new, x, level) {
   })
   table <- do.call(rbind, pieces)
   if (is.null(table)) {
-    table <- data.frame(row = integer(), column = character(), estimate = numeric(), lower = numeric(), upper = numeric())
+    table <- data.frame(row = integer(), column = character(), estimate = numeric(), lower = numeric(),
+                        upper = numeric())
   }
   table <- table[order(table$row, match(table$column, new$names)), , drop = FALSE]
   row.names(table) <- NULL
@@ -503,8 +507,8 @@ missing_intervals <- function(object, x, tails) {
   if (object$model == "normal") {
     # of the normal distribution, truncated to the bounds
     free <- list(lower = rep(-Inf, ncol(x)), upper = rep(Inf, ncol(x)))
-    centre <- mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, "mean", free$lower, free$upper, c(0, 0),
-                           resolve_threads(object$control))
+    centre <- mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, "mean", free$lower, free$upper,
+                           c(0, 0), resolve_threads(object$control))
     sd <- model_rows(object, x, "sd")
     low <- stats::pnorm(sweep(-centre, 2L, object$encoder$lower, `+`) / pmax(sd, .Machine$double.xmin))
     high <- stats::pnorm(sweep(-centre, 2L, object$encoder$upper, `+`) / pmax(sd, .Machine$double.xmin))
@@ -524,19 +528,19 @@ missing_intervals <- function(object, x, tails) {
 
 #' Parameters of an imputation model
 #'
-#' The mean and the covariance matrix of the model of [em_impute()], on the scale of its transformations, and for a joint normal
-#' model their variance matrix, log-likelihood and information criteria.
+#' The mean and the covariance matrix of the model of [em_impute()], on the scale of its transformations, and for a
+#' joint normal model their variance matrix, log-likelihood and information criteria.
 #'
 #' @param object,x Imputations from [em_impute()].
-#' @param ... For `vcov()`, arguments of `vcov()` for [em_mvnorm()], such as `type = "sandwich"`. Otherwise unused, and an
-#'   error.
+#' @param ... For `vcov()`, arguments of `vcov()` for [em_mvnorm()], such as `type = "sandwich"`. Otherwise unused, and
+#'   an error.
 #' @param conf.int `TRUE`: confidence limits too. Default `FALSE`.
 #' @param conf.level Confidence level. Default 0.95.
 #' @param imputation For `augment()`: the number of the imputation. Default 1.
-#' @return `coef()`: named vector, means first, then the lower triangle of the covariance matrix by columns; `vcov()`: its variance
-#'   matrix. `tidy()`: a row per coefficient. `glance()`: a row with `m`, `method`, `model`, `n_missing`, `worst` (fraction of missing
-#'   information), `logLik`, `AIC`, `BIC`, `df`, `nobs`, `converged`, `iterations`. `augment()`: a completed data set with a
-#'   column `.n_imputed`, the number of imputed cells in the row.
+#' @return `coef()`: named vector, means first, then the lower triangle of the covariance matrix by columns; `vcov()`:
+#'   its variance matrix. `tidy()`: a row per coefficient. `glance()`: a row with `m`, `method`, `model`, `n_missing`,
+#'   `worst` (fraction of missing information), `logLik`, `AIC`, `BIC`, `df`, `nobs`, `converged`, `iterations`.
+#'   `augment()`: a completed data set with a column `.n_imputed`, the number of imputed cells in the row.
 #' @examples
 #' imp <- em_impute(airquality[1:4], m = 3)
 #' sqrt(diag(vcov(imp)))[1:4]
@@ -597,8 +601,8 @@ glance.em_impute <- function(x, ...) {
   as_tibble_if_installed(data.frame(
     m = x$m, method = x$method, model = x$model, n_missing = sum(x$columns$n_missing), worst = x$chain$worst,
     logLik = x$loglik, AIC = if (known) -2 * x$loglik + 2 * x$df else NA_real_,
-    BIC = if (known) -2 * x$loglik + log(x$nobs) * x$df else NA_real_, df = x$df, nobs = x$nobs, converged = isTRUE(x$converged),
-    iterations = x$iterations, stringsAsFactors = FALSE
+    BIC = if (known) -2 * x$loglik + log(x$nobs) * x$df else NA_real_, df = x$df, nobs = x$nobs,
+    converged = isTRUE(x$converged), iterations = x$iterations, stringsAsFactors = FALSE
   ))
 }
 

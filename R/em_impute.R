@@ -1,9 +1,9 @@
 #' Multiple imputation of data frames
 #'
-#' Fills in the missing values of a data frame, several times, from one model of all its columns that is fitted by the EM
-#' algorithm: a joint normal distribution where the incomplete columns are numeric, and a latent normal distribution
-#' (Gaussian copula) where some are categorical. Types, classes, levels, attributes, names and the order of rows come back
-#' as they went in.
+#' Fills in the missing values of a data frame, several times, from one model of all its columns that is fitted by the
+#' EM algorithm: a joint normal distribution where the incomplete columns are numeric, and a latent normal distribution
+#' (Gaussian copula) where some are categorical. Types, classes, levels, attributes, names and the order of rows come
+#' back as they went in.
 #'
 #' @section Columns:
 #' What becomes of a column follows from its class, unless `types` says otherwise:
@@ -22,39 +22,40 @@
 #'
 #' `"semicontinuous"`, only on request, is for numbers of which many are equal to the least or the greatest (zeros of an
 #' expense): the latent variable is censored there. Constant columns are filled with their constant. Complete
-#' categorical columns enter as dummy variables. `fit$columns` is the table of what was done. Nothing is left missing in a
-#' column that is modelled; columns that are carried keep their missing values, and `print()` says so.
+#' categorical columns enter as dummy variables. `fit$columns` is the table of what was done. Nothing is left missing in
+#' a column that is modelled; columns that are carried keep their missing values, and `print()` says so.
 #'
 #' @section Transformations and bounds:
 #' `transform` names a monotone transformation for a column, after which it should be closer to normal: `"log"`,
 #' `"log2"`, `"log10"`, `"log1p"`, `"log_shift"` (log(x - min(x) + 1)), `"sqrt"`, `"square"`, `"logit"`, `"exp"`,
-#' `"reciprocal"`, `"asinh"`, `"qnorm"`, or `list(forward = , inverse = )` with functions that are each other's inverse. In a
-#' formula any expression of one variable that can be inverted does: `~ log(Ozone) + sqrt(Wind) + I(1 / Temp)`. Imputed
-#' values come back on the scale of the data. Values within `bounds` (on the scale of the data) are drawn from the truncated
-#' distribution; none pile up at a bound.
+#' `"reciprocal"`, `"asinh"`, `"qnorm"`, or `list(forward = , inverse = )` with functions that are each other's inverse.
+#' In a formula any expression of one variable that can be inverted does: `~ log(Ozone) + sqrt(Wind) + I(1 / Temp)`.
+#' Imputed values come back on the scale of the data. Values within `bounds` (on the scale of the data) are drawn from
+#' the truncated distribution; none pile up at a bound.
 #'
 #' @section Methods:
 #' `"posterior"` (default) draws the parameters of each imputation from their posterior distribution, by data
 #' augmentation from the mode (Schafer 1997), each imputation by a chain of its own; its length follows from the worst
-#' fraction of missing information \eqn{\lambda}{lambda}: \eqn{\log .01 / \log\lambda}{log .01 / log lambda} steps, at least 10,
-#' at most 5000. `"bootstrap"` takes the estimates from a bootstrap sample instead (Honaker and King 2010), which gives intervals
-#' that are too short in samples of less than some hundred rows. `"mean"` gives one data set with conditional means, or most
-#' probable categories. `"none"` only fits the model, for [predict()][predict.em_impute] on new data. Imputations
-#' depend on [set.seed()] alone: not on the number of threads, and more imputations do not change the earlier ones.
+#' fraction of missing information \eqn{\lambda}{lambda}: \eqn{\log .01 / \log\lambda}{log .01 / log lambda} steps, at
+#' least 10, at most 5000. `"bootstrap"` takes the estimates from a bootstrap sample instead (Honaker and King 2010),
+#' which gives intervals that are too short in samples of less than some hundred rows. `"mean"` gives one data set with
+#' conditional means, or most probable categories. `"none"` only fits the model, for [predict()][predict.em_impute] on
+#' new data. Imputations depend on [set.seed()] alone: not on the number of threads, and more imputations do not change
+#' the earlier ones.
 #'
 #' @section Priors:
 #' `prior = "auto"` adds a ridge prior only where the data do not determine a covariance matrix: collinear columns, at
 #' least as many columns as rows, or hardly a row more. It is reported by a message of class `em_message_ridge` and in
 #' `fit$prior`. `cell_priors` says what is known of single missing cells: a data frame with the columns `row`, `column`
-#' (name or number), `mean` and `sd`, or `row`, `column`, `lower`, `upper` and `confidence`; row 0 stands for all missing
-#' cells of the column. They can be given where all incomplete columns are numeric.
+#' (name or number), `mean` and `sd`, or `row`, `column`, `lower`, `upper` and `confidence`; row 0 stands for all
+#' missing cells of the column. They can be given where all incomplete columns are numeric.
 #'
 #' @section Panel data:
-#' `time` and `cs` name the columns of the time and of the cross-section unit; they are carried, and are not in the model
-#' by themselves. Further arguments, as in Amelia: `polytime` (0 to 3), the degree of a polynomial of time; `splinetime` (0
-#' to 6), of which 4 to 6 are cubic splines with 1 to 3 knots; `intercs` (`TRUE`: a level, and a curve of time, for each
-#' unit); `lags` and `leads`, names of numeric columns whose values before and after, in the same unit, help to impute.
-#' The columns made for this do not appear in the result.
+#' `time` and `cs` name the columns of the time and of the cross-section unit; they are carried, and are not in the
+#' model by themselves. Further arguments, as in Amelia: `polytime` (0 to 3), the degree of a polynomial of time;
+#' `splinetime` (0 to 6), of which 4 to 6 are cubic splines with 1 to 3 knots; `intercs` (`TRUE`: a level, and a curve
+#' of time, for each unit); `lags` and `leads`, names of numeric columns whose values before and after, in the same
+#' unit, help to impute. The columns made for this do not appear in the result.
 #'
 #' @param data A data frame (tibble, data.table), a matrix, or a vector. NA and NaN are missing; infinite values are an
 #'   error.
@@ -78,11 +79,11 @@
 #' - `imputed`: for each column that was imputed, by its name, an `n_missing x m` matrix of values; for factors and
 #'   character columns of codes into `columns$levels`. `where`: the rows of these cells.
 #' - `m`, `method`.
-#' - `columns`: data frame with a row per column of the data: `name`, `class`, `type`, `n_missing`, `action` ("imputed", "complete",
-#'   "constant", "carried"), `note`, and `levels` (a list).
+#' - `columns`: data frame with a row per column of the data: `name`, `class`, `type`, `n_missing`, `action` ("imputed",
+#'   "complete", "constant", "carried"), `note`, and `levels` (a list).
 #' - `model`: "normal" or "latent" (or "none", when no column is modelled).
-#' - `parameters`: `mean` (D) and `covariance` (D x D) on the scale of the model, that is after transformations; `loglik`, `df`,
-#'   `nobs`, `n_rows`, `status`, `message`, `converged`, `iterations`, `trace`, as in every fit.
+#' - `parameters`: `mean` (D) and `covariance` (D x D) on the scale of the model, that is after transformations;
+#'   `loglik`, `df`, `nobs`, `n_rows`, `status`, `message`, `converged`, `iterations`, `trace`, as in every fit.
 #' - `draws`: `mean` (D x m) and `covariance` (D x D x m), from which each imputation was drawn.
 #' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information) and `trace`.
 #' - `prior`: `NULL` or a list with `lambda` (pseudo-observations) and `reason`.
@@ -138,9 +139,9 @@ em_impute.default <- function(data, m = 20L, method = c("posterior", "bootstrap"
 
 #' @rdname em_impute
 #' @export
-em_impute.formula <- function(formula, data, m = 20L, method = c("posterior", "bootstrap", "mean", "none"), types = NULL,
-                              bounds = NULL, transform = NULL, prior = "auto", cell_priors = NULL, id = NULL,
-                              time = NULL, cs = NULL, ..., control = em_control()) {
+em_impute.formula <- function(formula, data, m = 20L, method = c("posterior", "bootstrap", "mean", "none"),
+                              types = NULL, bounds = NULL, transform = NULL, prior = "auto", cell_priors = NULL,
+                              id = NULL, time = NULL, cs = NULL, ..., control = em_control()) {
   call <- match.call()
   call[[1L]] <- quote(em_impute)
   method <- match_choice(method)
@@ -191,7 +192,8 @@ make_encoder <- function(input, arguments, formula) {
   skip[resolve_columns(arguments$id, "id", names)] <- "identifies rows (`id`)"
   skip[panel$cs] <- "cross-section unit (`cs`)"
   skip[panel$time] <- "time (`time`)"
-  encoder <- learn_encoder(input, check_types(arguments$types, names), check_bounds(arguments$bounds, names), transform, skip)
+  encoder <- learn_encoder(input, check_types(arguments$types, names), check_bounds(arguments$bounds, names),
+                           transform, skip)
   encoder$row_names <- !is.null(input$row_names)
   learn_panel(encoder, panel, input)
 }
@@ -257,12 +259,13 @@ formula_parts <- function(expr, drop = FALSE) {
 }
 
 abort_not_invertible <- function(expr) {
-  em_abort(sprintf(paste0("The formula's term %s cannot be inverted, so imputed values would not come back on the scale of ",
-                          "the data. Terms can be a variable, %s of one, a power I(x^k), or arithmetic with constants, ",
-                          "and these within each other; for another function use `transform = list(x = list(forward = , ",
-                          "inverse = ))`."), dQuote(deparse(expr)[1L], FALSE),
-                   paste0(setdiff(names(transform_steps()), c("identity", "square", "reciprocal")), "()", collapse = ", ")),
-           "not_invertible", term = deparse(expr)[1L])
+  term <- deparse(expr)[1L]
+  functions <- paste0(setdiff(names(transform_steps()), c("identity", "square", "reciprocal")), "()", collapse = ", ")
+  em_abort(sprintf(paste0(
+    "The formula's term %s cannot be inverted, so imputed values would not come back on the scale of the data. Terms ",
+    "can be a variable, %s of one, a power I(x^k), or arithmetic with constants, and these within each other; for ",
+    "another function use `transform = list(x = list(forward = , inverse = ))`."
+  ), dQuote(term, FALSE), functions), "not_invertible", term = term)
 }
 
 # --- cell priors ----------------------------------------------------------------------------------------------------
@@ -315,8 +318,8 @@ check_cell_priors <- function(priors, encoder, input, x) {
 # row, column, and an interval `lower` to `upper` that reaches `width` standard deviations to both sides of the mean.
 cell_prior_table <- function(priors) {
   fail <- function() {
-    em_abort(paste0("`cell_priors` must be a data frame or matrix with the columns row, column, mean, sd, or row, column, ",
-                    "lower, upper, confidence."), "cell_priors")
+    em_abort(paste0("`cell_priors` must be a data frame or matrix with the columns row, column, mean, sd, or row, ",
+                    "column, lower, upper, confidence."), "cell_priors")
   }
   if (is.matrix(priors)) {
     priors <- as.data.frame(priors)
@@ -356,7 +359,8 @@ new_em_impute <- function(input, data, encoder, x, run, drawn, chain, m, method,
     call = call, formula = formula, data = data, imputed = stored$imputed, where = stored$where, m = m, method = method,
     columns = columns_table(encoder), model = run$model, parameters = run$parameters, variables = encoder$variables,
     loglik = run$loglik, df = run$df, nobs = run$nobs, n_rows = input$n, row_names = input$row_names,
-    status = run$status, message = run$message, converged = run$converged, iterations = run$iterations, trace = run$trace,
+    status = run$status, message = run$message, converged = run$converged, iterations = run$iterations,
+    trace = run$trace,
     convergence = run$convergence, draws = drawn$draws, chain = c(chain, list(trace = drawn$trace)), prior = run$prior,
     empty_rows = if (ncol(x) > 0L) which(rowSums(!is.na(x)) == 0L) else integer(), encoder = encoder, fit = run$fit,
     terms = NULL, weights = NULL, control = control, na_action = "em"

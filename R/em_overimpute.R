@@ -2,9 +2,9 @@
 
 #' Overimputation: how well observed values would have been imputed
 #'
-#' Treats each observed numeric cell as missing in turn and compares it with its conditional distribution given the rest of its
-#' row, at the fitted parameters. If the model is sound, about a share `level` of the observed values lies within their
-#' intervals.
+#' Treats each observed numeric cell as missing in turn and compares it with its conditional distribution given the rest
+#' of its row, at the fitted parameters. If the model is sound, about a share `level` of the observed values lies within
+#' their intervals.
 #'
 #' The parameters are not fitted again without each cell, so that coverage is slightly optimistic in very small data.
 #'
@@ -13,13 +13,13 @@
 #' @param level The probability of the intervals. Default 0.9.
 #' @param x The result.
 #' @param ... Unused, and an error.
-#' @return A data frame of class `em_overimpute` with a row for each observed cell: `row`, `column`, `observed`, `mean`, `lower`, `upper`,
-#'   `covered`. Its attribute `coverage` is a data frame with, for each column: `column`, `n`, `coverage`, `level`, and
-#'   `r_squared`, the share of its variance that the others explain. Where a column is transformed, `mean` is the conditional
-#'   median.
+#' @return A data frame of class `em_overimpute` with a row for each observed cell: `row`, `column`, `observed`, `mean`,
+#'   `lower`, `upper`, `covered`. Its attribute `coverage` is a data frame with, for each column: `column`, `n`,
+#'   `coverage`, `level`, and `r_squared`, the share of its variance that the others explain. Where a column is
+#'   transformed, `mean` is the conditional median.
 #' @references
-#' Blackwell, M., Honaker, J. and King, G. (2017). A unified approach to measurement error and missing data. *Sociological Methods
-#' & Research* 46, 303-341. \doi{10.1177/0049124115585360}
+#' Blackwell, M., Honaker, J. and King, G. (2017). A unified approach to measurement error and missing data.
+#' *Sociological Methods & Research* 46, 303-341. \doi{10.1177/0049124115585360}
 #' @seealso `plot(imp, "overimpute")`
 #' @examples
 #' imp <- em_impute(airquality, m = 3)
@@ -39,7 +39,8 @@ em_overimpute <- function(imp, columns = NULL, level = 0.9, ...) {
   }
   columns <- resolve_columns(columns, "columns", names(specs))
   if (!all(numeric[columns])) {
-    em_abort(sprintf("`columns`: %s is not a numeric column of the model.", dQuote(columns[!numeric[columns]][1L], FALSE)),
+    em_abort(sprintf("`columns`: %s is not a numeric column of the model.",
+                     dQuote(columns[!numeric[columns]][1L], FALSE)),
              "columns")
   }
   x <- encode_data(imp$encoder, input)
@@ -49,9 +50,9 @@ em_overimpute <- function(imp, columns = NULL, level = 0.9, ...) {
   table$covered <- table$observed >= table$lower & table$observed <= table$upper
   coverage <- do.call(rbind, lapply(columns, function(name) {
     part <- table[table$column == name, ]
+    left <- sum((part$observed - part$mean)^2) / sum((part$observed - mean(part$observed))^2)
     data.frame(column = name, n = nrow(part), coverage = mean(part$covered), level = level,
-               r_squared = max(0, 1 - sum((part$observed - part$mean)^2) / sum((part$observed - mean(part$observed))^2)),
-               stringsAsFactors = FALSE)
+               r_squared = max(0, 1 - left), stringsAsFactors = FALSE)
   }))
   structure(table, class = c("em_overimpute", "data.frame"), coverage = coverage)
 }
@@ -65,7 +66,8 @@ overimpute_column <- function(imp, x, spec, column, tails) {
   # whole numbers are compared before they are rounded
   spec$whole <- FALSE
   value <- lapply(cells, function(z) as.double(decode_values(spec, z[, spec$model])))
-  data.frame(row = rows, column = rep(spec$name, length(rows)), observed = plain_double(column)[rows], mean = value$mean,
+  data.frame(row = rows, column = rep(spec$name, length(rows)), observed = plain_double(column)[rows],
+             mean = value$mean,
              lower = pmin(value$lower, value$upper), upper = pmax(value$lower, value$upper), stringsAsFactors = FALSE)
 }
 

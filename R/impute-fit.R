@@ -67,8 +67,8 @@ fit_normal_auto <- function(x, cell_priors, control) {
   again
 }
 
-# Whether there are too few rows for a covariance matrix without a prior: NULL, or list(lambda, reason, wide). What counts
-# is how often the rarest pair of columns is observed together.
+# Whether there are too few rows for a covariance matrix without a prior: NULL, or list(lambda, reason, wide). What
+# counts is how often the rarest pair of columns is observed together.
 few_rows <- function(x) {
   p <- ncol(x)
   n <- nrow(x)
@@ -91,7 +91,8 @@ few_rows <- function(x) {
   if (nrow(apart) > 0L) {
     # without it their correlation would be drawn from a density that rises to 1 and -1
     pairs <- paste(dQuote(colnames(x)[apart[, 2L]], FALSE), "and", dQuote(colnames(x)[apart[, 1L]], FALSE))
-    return(list(lambda = 3, wide = FALSE, reason = paste(abbreviate_list(pairs, 3L), "are never observed in the same row")))
+    return(list(lambda = 3, wide = FALSE, reason = paste(abbreviate_list(pairs, 3L),
+                                                         "are never observed in the same row")))
   }
   NULL
 }
@@ -171,10 +172,11 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
   steps <- if (is.na(worst) || worst <= 0) 10 else if (worst >= 1) Inf else ceiling(log(0.01) / log(worst))
   if (run$model == "latent") steps <- max(steps, 50)
   if (steps > most) {
-    em_warn(sprintf(paste0("The worst fraction of missing information is %s: %s steps of the chain would be needed for ",
-                           "independent draws, and %s are made. Some parameter is hardly determined by the data; see ",
-                           "summary()."), format(worst, digits = 4),
-                    if (is.finite(steps)) format(steps, big.mark = ",") else "endlessly many", format(most, big.mark = ",")),
+    em_warn(sprintf(paste0("The worst fraction of missing information is %s: %s steps of the chain would be needed ",
+                           "for independent draws, and %s are made. Some parameter is hardly determined by the data; ",
+                           "see summary()."), format(worst, digits = 4),
+                    if (is.finite(steps)) format(steps, big.mark = ",") else "endlessly many",
+                    format(most, big.mark = ",")),
             "slow_mixing", worst = worst)
   }
   list(spacing = as.integer(max(10, min(steps, most))), worst = worst)
@@ -188,15 +190,17 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
   out <- if (run$model == "normal") {
     core <- mvnorm_control(control)
     core$key <- key
-    mvnorm_impute_(x, run$parameters, run$fit$prior[c("exponent", "scale")], posterior_prior(run$fit$prior, ncol(x)), method, m,
-                   0L, chain$spacing, encoder$lower, encoder$upper, cell_priors, core, min(m, 5L), threads, show)
+    mvnorm_impute_(x, run$parameters, run$fit$prior[c("exponent", "scale")], posterior_prior(run$fit$prior, ncol(x)),
+                   method, m, 0L, chain$spacing, encoder$lower, encoder$upper, cell_priors, core, min(m, 5L), threads,
+                   show)
   } else {
     latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, method, m, 0, chain$spacing,
                    encoder$lower, encoder$upper, key, threads, show)
   }
   bad <- if (run$model == "normal") sum(!out$fine) else sum(out$status == "singular")
   if (bad > 0L && method != "mean") {
-    em_warn(sprintf("%s of %d met a singular covariance matrix and rests on the last one before it. Use a stronger `prior`.",
+    em_warn(sprintf(paste0("%s of %d met a singular covariance matrix and rests on the last one before it. Use a ",
+                           "stronger `prior`."),
                     count_of(bad, "imputation"), m), "singular_draws")
   }
   list(values = out$values, columns = out$columns, draws = name_draws(out, run$parameters$mean),
@@ -233,8 +237,8 @@ chain_trace <- function(trace, names) {
 
 fit_latent <- function(x, encoder, prior, control) {
   key <- draw_key()
-  fit <- latent_fit_(x, encoder$kind, encoder$levels, encoder$mass, NULL, latent_prior(prior), core_control(control, key), key,
-                     resolve_threads(control), progress_display(control, "steps"))
+  fit <- latent_fit_(x, encoder$kind, encoder$levels, encoder$mass, NULL, latent_prior(prior),
+                     core_control(control, key), key, resolve_threads(control), progress_display(control, "steps"))
   # the bounds of new rows
   fit$lower <- encoder$lower
   fit$upper <- encoder$upper
@@ -271,7 +275,8 @@ latent_prior <- function(prior) {
 # The latent model always has a prior: without one a category that another column tells apart perfectly has no estimate.
 latent_prior_report <- function(prior, fit) {
   list(lambda = fit$prior$df, reason = NULL, words = sprintf(
-    "inverse Wishart of %s%s", count_of_pseudo(fit$prior$df), if (is.numeric(prior)) "" else ", for the latent covariance"
+    "inverse Wishart of %s%s", count_of_pseudo(fit$prior$df),
+    if (is.numeric(prior)) "" else ", for the latent covariance"
   ))
 }
 
@@ -296,8 +301,8 @@ latent_df <- function(encoder, fit) {
   as.integer(d + d * (d + 1) / 2 - fixed + sum(pmax(0L, encoder$levels[ordinal & discrete] - 3L)))
 }
 
-# How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how many
-# imputations are asked for.
+# How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how
+# many imputations are asked for.
 pilot_latent <- function(x, run, control, n_sweeps = 200L) {
   encoder <- run$encoder
   key <- draw_key()

@@ -24,7 +24,8 @@ check_panel <- function(time, cs, dots, names) {
   if (is.null(panel$time) && any(needs_time)) {
     em_abort(sprintf("`%s` needs `time`, the column that orders the rows.", names(needs_time)[needs_time][1L]), "panel")
   }
-  if (is.null(panel$cs) && panel$intercs) em_abort("`intercs` needs `cs`, the column of the cross-section units.", "panel")
+  if (is.null(panel$cs) && panel$intercs) em_abort("`intercs` needs `cs`, the column of the cross-section units.",
+                                                   "panel")
   if (!is.null(panel$polytime) && !is.null(panel$splinetime)) {
     em_abort("Give either `polytime` or `splinetime`, not both.", "panel")
   }
@@ -45,7 +46,8 @@ resolve_columns <- function(x, argument, names) {
 
 # Adds to the encoder the columns that the panel options ask for.
 learn_panel <- function(encoder, panel, input) {
-  if (is.null(panel$polytime) && is.null(panel$splinetime) && !panel$intercs && length(c(panel$lags, panel$leads)) == 0L) {
+  if (is.null(panel$polytime) && is.null(panel$splinetime) && !panel$intercs && length(c(panel$lags,
+                                                                                         panel$leads)) == 0L) {
     return(encoder)
   }
   columns <- stats::setNames(input$columns, input$names)
@@ -62,8 +64,8 @@ learn_panel <- function(encoder, panel, input) {
   if (!is.null(panel$cs)) panel$units <- sort(unique(panel_unit(columns[[panel$cs]], panel$cs)))
   for (name in unique(c(panel$lags, panel$leads))) {
     if (encoder$specs[[name]]$role != "numbers" || identical(encoder$specs[[name]]$kind, "censored")) {
-      em_abort(sprintf("`lags` and `leads` must be numeric columns of the model; %s is not.", dQuote(name, FALSE)), "panel",
-               column = name)
+      em_abort(sprintf("`lags` and `leads` must be numeric columns of the model; %s is not.", dQuote(name, FALSE)),
+               "panel", column = name)
     }
   }
   # Columns that are combinations of those before them are left out.
@@ -83,7 +85,8 @@ learn_panel <- function(encoder, panel, input) {
 panel_time <- function(x, name) {
   if (anyNA(x)) em_abort(sprintf("`time`: column %s has missing values.", dQuote(name, FALSE)), "panel", column = name)
   if (is.factor(x) || !(is.numeric(x) || inherits(x, c("Date", "POSIXct", "difftime")))) {
-    em_abort(sprintf("`time`: column %s must be numeric, a Date or a POSIXct.", dQuote(name, FALSE)), "panel", column = name)
+    em_abort(sprintf("`time`: column %s must be numeric, a Date or a POSIXct.", dQuote(name, FALSE)), "panel",
+             column = name)
   }
   plain_double(x)
 }
@@ -107,7 +110,8 @@ panel_effects <- function(panel, columns) {
   if (!panel$intercs) return(basis)
   unit <- match(panel_unit(columns[[panel$cs]], panel$cs), panel$units)
   if (anyNA(unit)) {
-    em_abort(sprintf("`newdata` has units of column %s that the data of the fit did not have.", dQuote(panel$cs, FALSE)),
+    em_abort(sprintf("`newdata` has units of column %s that the data of the fit did not have.",
+                     dQuote(panel$cs, FALSE)),
              "new_category", column = panel$cs)
   }
   curve <- cbind(1, basis)

@@ -123,7 +123,8 @@ named_step <- function(transform, name, x) {
   known <- c(names(transform_steps()), "log_shift")
   if (!is.character(transform) || length(transform) != 1L || !transform %in% known) {
     em_abort(sprintf("`transform$%s` must be one of %s, or list(forward = , inverse = ), not %s.", name,
-                     paste(dQuote(known, FALSE), collapse = ", "), describe_value(transform)), "transform", column = name)
+                     paste(dQuote(known, FALSE), collapse = ", "), describe_value(transform)), "transform",
+             column = name)
   }
   if (transform == "log_shift") log_shift_step(x) else transform_steps()[[transform]]
 }

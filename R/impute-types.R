@@ -1,10 +1,10 @@
-# From columns as people have them to the numbers that the models take, and back. learn_encoder() looks at a data set once
-# and decides what becomes of every column; encode_columns() makes the model's matrix of these or of new data;
+# From columns as people have them to the numbers that the models take, and back. learn_encoder() looks at a data set
+# once and decides what becomes of every column; encode_columns() makes the model's matrix of these or of new data;
 # decode_values() turns the model's numbers into values of the column; fill_column() puts them in place, so that class,
 # levels, attributes and time zone stay what they were.
 
-impute_types <- c("continuous", "integer", "binary", "ordinal", "nominal", "count", "semicontinuous", "date", "datetime",
-                  "carried")
+impute_types <- c("continuous", "integer", "binary", "ordinal", "nominal", "count", "semicontinuous", "date",
+                  "datetime", "carried")
 
 # More categories than this are identifiers or free text: such a column is carried unless `types` says otherwise.
 kMostCategories <- 30L
@@ -235,8 +235,8 @@ learn_column <- function(x, name, type, bounds, transform, skipped) {
     return(carry_column(spec, why))
   }
   if (spec$n_observed == 0L) {
-    em_abort(sprintf(paste0("Column %s has no observed value, so there is nothing to impute it from. Leave it out, or keep ",
-                            "it as it is by `types = c(%s = \"carried\")`."), dQuote(name, FALSE), backtick(name)),
+    em_abort(sprintf(paste0("Column %s has no observed value, so there is nothing to impute it from. Leave it out, or ",
+                            "keep it as it is by `types = c(%s = \"carried\")`."), dQuote(name, FALSE), backtick(name)),
              "all_missing", column = name)
   }
   if (chosen %in% c("binary", "ordinal", "nominal") || (chosen == "count" && spec$n_missing > 0L)) {
@@ -266,7 +266,9 @@ constant_column <- function(spec, value, values = NULL) {
   spec$constant <- value
   spec$values <- values
   spec$note <- paste0(if (spec$n_observed == 1L) "one observed value" else "constant",
-                      if (spec$n_missing > 0L) sprintf(": %s filled with it", count_of(spec$n_missing, "missing value")),
+                      if (spec$n_missing > 0L) {
+                        sprintf(": %s filled with it", count_of(spec$n_missing, "missing value"))
+                      },
                       "; not in the model")
   spec
 }
@@ -279,7 +281,8 @@ learn_categories <- function(spec, x) {
   if (k == 1L) return(constant_column(spec, 1L, values))
   if (k == 2L && spec$type %in% c("ordinal", "nominal", "count")) spec$type <- "binary"
   if (is.factor(x) && k < nlevels(x)) {
-    spec$note <- sprintf("%s without an observation, never imputed: %s", if (nlevels(x) - k == 1L) "a level" else "levels",
+    spec$note <- sprintf("%s without an observation, never imputed: %s",
+                         if (nlevels(x) - k == 1L) "a level" else "levels",
                          abbreviate_list(setdiff(levels(x), spec$labels), 3L))
   }
   if (spec$n_missing == 0L) {
@@ -353,9 +356,9 @@ learn_mass <- function(spec, seen, z) {
   mass <- at >= 0.05 & count >= 3
   inner <- !((seen == spec$seen[1L] & mass[1L]) | (seen == spec$seen[2L] & mass[2L]))
   if (!any(mass) || length(unique(seen[inner])) < 3L) {
-    em_abort(sprintf(paste0("Column %s cannot be \"semicontinuous\": at least 5%% of its values must be equal to its least or ",
-                            "its greatest value, and the others must vary."), dQuote(spec$name, FALSE)), "types",
-             column = spec$name)
+    em_abort(sprintf(paste0("Column %s cannot be \"semicontinuous\": at least 5%% of its values must be equal to its ",
+                            "least or its greatest value, and the others must vary."), dQuote(spec$name, FALSE)),
+             "types", column = spec$name)
   }
   spec$kind <- "censored"
   spec$mass_values <- ifelse(mass, spec$seen, NA)
@@ -379,7 +382,8 @@ stop_infinite <- function(v, name, what) {
 
 # --- encoding -----------------------------------------------------------------------------------------------------
 
-# The model's matrix (n x C, NA where missing) of columns in the order of the encoder. `what` names the data in messages.
+# The model's matrix (n x C, NA where missing) of columns in the order of the encoder. `what` names the data in
+# messages.
 encode_columns <- function(encoder, columns, n, what = "Column") {
   x <- matrix(NA_real_, n, length(encoder$variables), dimnames = list(NULL, encoder$variables))
   for (i in seq_along(encoder$specs)) {
@@ -402,7 +406,8 @@ encode_column <- function(spec, x, what) {
 }
 
 encode_numbers <- function(spec, x, what) {
-  if (is.factor(x) || is.character(x) || !(is.numeric(x) || is.logical(x) || inherits(x, c("Date", "POSIXct", "difftime")))) {
+  numeric <- is.numeric(x) || is.logical(x) || inherits(x, c("Date", "POSIXct", "difftime"))
+  if (is.factor(x) || is.character(x) || !numeric) {
     em_abort(sprintf("%s %s must be numeric, as it was in the data of the fit, not of class %s.", what,
                      dQuote(spec$name, FALSE), paste(class(x), collapse = "/")), "column_type", column = spec$name)
   }
@@ -443,8 +448,8 @@ category_codes <- function(spec, x, what = "Column") {
 
 # --- decoding -----------------------------------------------------------------------------------------------------
 
-# The model's numbers (any shape) as stored values of the column: doubles, integers, logicals, or codes into the levels of
-# a factor or the `values` of a character column.
+# The model's numbers (any shape) as stored values of the column: doubles, integers, logicals, or codes into the levels
+# of a factor or the `values` of a character column.
 decode_values <- function(spec, z) {
   shape <- dim(z)
   value <- if (spec$role == "numbers") decode_numbers(spec, z) else decode_codes(spec, as.integer(z))

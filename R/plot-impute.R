@@ -2,23 +2,24 @@
 
 #' Plot imputations
 #'
-#' Shows which values are missing, how imputed values compare with observed ones, how well observed values would have been
-#' imputed, and whether the algorithm can be trusted.
+#' Shows which values are missing, how imputed values compare with observed ones, how well observed values would have
+#' been imputed, and whether the algorithm can be trusted.
 #'
-#' * `"pattern"`: the patterns of missing values as rows, the most frequent on top, with the number of rows that have each
-#'   (right) and the number of missing values of each column (below the names).
-#' * `"density"`: for each imputed column the density of observed and of imputed values, one line for each imputation; for
-#'   categories their shares. Under missingness at random the two may differ.
-#' * `"trace"`: the objective of the EM algorithm and its distance to the last value; or, where chains were kept, their path.
+#' * `"pattern"`: the patterns of missing values as rows, the most frequent on top, with the number of rows that have
+#'   each (right) and the number of missing values of each column (below the names).
+#' * `"density"`: for each imputed column the density of observed and of imputed values, one line for each imputation;
+#'   for categories their shares. Under missingness at random the two may differ.
+#' * `"trace"`: the objective of the EM algorithm and its distance to the last value; or, where chains were kept, their
+#'   path.
 #' * `"overimpute"`: observed values against what the model would have imputed for them, see [em_overimpute()].
-#' * `"dispersion"`: EM from starts that are far apart. If all end at the same point, it is the only mode that they could
-#'   find.
+#' * `"dispersion"`: EM from starts that are far apart. If all end at the same point, it is the only mode that they
+#'   could find.
 #' * `"scatter"`: two columns, imputed points in colour.
 #'
 #' @param x,object Imputations from [em_impute()].
 #' @param type What to plot. Default `"density"` where there are imputations, else `"pattern"`.
-#' @param columns Names or numbers of the columns to show. Default: the imputed ones, at most 9; for `"scatter"`, which takes
-#'   two, the first imputed and the column that is most correlated with it.
+#' @param columns Names or numbers of the columns to show. Default: the imputed ones, at most 9; for `"scatter"`, which
+#'   takes two, the first imputed and the column that is most correlated with it.
 #' @param imputation For `"scatter"`: the number of the imputation. Default 1.
 #' @param n_starts For `"dispersion"`: how many starts. Default 5.
 #' @param level For `"overimpute"`: the probability of the intervals. Default 0.9.
@@ -33,8 +34,9 @@
 #' plot(imp, "density")
 #' plot(imp, "overimpute")
 #' @export
-plot.em_impute <- function(x, type = c("density", "pattern", "trace", "overimpute", "dispersion", "scatter"), columns = NULL,
-                           imputation = 1L, n_starts = 5L, level = 0.9, max_points = 5000, main = NULL, ...) {
+plot.em_impute <- function(x, type = c("density", "pattern", "trace", "overimpute", "dispersion", "scatter"),
+                           columns = NULL, imputation = 1L, n_starts = 5L, level = 0.9, max_points = 5000,
+                           main = NULL, ...) {
   type <- if (missing(type) && x$m == 0L) "pattern" else match_choice(type)
   look <- list(main = main, xlab = NULL, ylab = NULL, legend = TRUE, more = list(...))
   switch(type,
@@ -79,8 +81,8 @@ panels <- function(n, look, title, note, legend, draw, left = 4) {
   }
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
-  graphics::par(mfrow = if (n == 2L) 1:2 else grDevices::n2mfrow(n), mar = c(3.2, left, 1.6, 0.8), oma = c(0, 0, 3.4, 0),
-                mgp = c(1.9, 0.55, 0), tcl = -0.25, las = 1, cex = if (n > 4L) 0.7 else 0.85)
+  graphics::par(mfrow = if (n == 2L) 1:2 else grDevices::n2mfrow(n), mar = c(3.2, left, 1.6, 0.8),
+                oma = c(0, 0, 3.4, 0), mgp = c(1.9, 0.55, 0), tcl = -0.25, las = 1, cex = if (n > 4L) 0.7 else 0.85)
   for (i in seq_len(n)) draw(i)
   graphics::par(mfrow = c(1, 1), mar = c(0, 2, 0, 1), oma = c(0, 0, 3.2, 0), new = TRUE, cex = 0.9)
   graphics::plot.default(NA, NA, xlim = c(0, 1), ylim = c(0, 1), axes = FALSE, ann = FALSE, xaxs = "i", yaxs = "i")
@@ -112,8 +114,8 @@ pattern_data <- function(x, columns, most = 25L) {
   order <- order(-count, rowSums(missing[first, , drop = FALSE]))
   left <- length(order) - min(length(order), most)
   shown <- utils::head(order, most)
-  list(missing = missing[first[shown], , drop = FALSE], count = count[shown], columns = names, n_missing = colSums(missing),
-       left = left, n = input$n)
+  list(missing = missing[first[shown], , drop = FALSE], count = count[shown], columns = names,
+       n_missing = colSums(missing), left = left, n = input$n)
 }
 
 plot_pattern <- function(x, columns, look) {
@@ -139,8 +141,8 @@ plot_pattern <- function(x, columns, look) {
   }
   shown <- seq_len(k)
   if (k > 15L) shown <- unique(c(1L, seq(2L, k, by = 2L)))
-  graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8, las = 1,
-                 cex.axis = 0.85)
+  graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8,
+                 las = 1, cex.axis = 0.85)
   graphics::mtext("rows", side = 3, line = 0.1, at = d, adj = -0.1, cex = 0.75 * graphics::par("cex"), col = "grey40")
   note <- if (p$left > 0L) sprintf("and %d rarer patterns", p$left) else ""
   panel_title(look, sprintf("Missing values: %s of %s rows complete", format(complete_rows(x), big.mark = ","),
@@ -188,7 +190,8 @@ density_panel <- function(v, name, colour, look) {
   together <- nrow(v$imputed) < 5L
   observed <- stats::density(v$observed, n = 256L)
   width <- observed$bw
-  sets <- if (together) list(as.double(v$imputed)) else lapply(seq_len(ncol(v$imputed)), function(i) as.double(v$imputed[, i]))
+  sets <- if (together) list(v$imputed) else lapply(seq_len(ncol(v$imputed)), function(i) v$imputed[, i])
+  sets <- lapply(sets, as.double)
   curves <- if (together && nrow(v$imputed) < 2L && ncol(v$imputed) < 3L) list() else
     lapply(sets, function(z) stats::density(z, bw = max(width, stats::bw.nrd0(z)), n = 256L))
   xlim <- range(observed$x, lapply(curves, `[[`, "x"))
@@ -198,7 +201,7 @@ density_panel <- function(v, name, colour, look) {
   alpha <- if (length(curves) > 10L) 0.45 else 0.7
   for (curve in curves) graphics::lines(curve, col = fade(colour[2], alpha), lwd = 1.2)
   graphics::lines(observed, col = colour[1], lwd = 2.4)
-  if (nrow(v$imputed) * ncol(v$imputed) <= 60L) graphics::rug(as.double(v$imputed), col = colour[2], lwd = 1, quiet = TRUE)
+  if (length(v$imputed) <= 60L) graphics::rug(as.double(v$imputed), col = colour[2], lwd = 1, quiet = TRUE)
 }
 
 # Axis of dates and times; plain numbers for other classes.
@@ -224,7 +227,8 @@ bar_panel <- function(v, name, colour, look) {
   graphics::rect(seq_len(k) - 0.4, 0, seq_len(k), observed, col = "grey70", border = NA)
   graphics::rect(seq_len(k), 0, seq_len(k) + 0.4, rowMeans(imputed), col = fade(colour[2], 0.35), border = NA)
   spread <- if (ncol(imputed) > 1L) seq(-0.14, 0.14, length.out = ncol(imputed)) else 0
-  graphics::points(rep(seq_len(k), ncol(imputed)) + 0.2 + rep(spread, each = k), imputed, pch = 16, cex = 0.5, col = colour[2])
+  graphics::points(rep(seq_len(k), ncol(imputed)) + 0.2 + rep(spread, each = k), imputed, pch = 16, cex = 0.5,
+                   col = colour[2])
 }
 
 # --- trace --------------------------------------------------------------------------------------------------------
@@ -279,8 +283,8 @@ plot_overimpute <- function(x, columns, level, max_points, look) {
     graphics::points(part$observed, part$mean, pch = 16, cex = 0.5, col = ifelse(part$covered, colour[1], colour[2]))
     graphics::abline(0, 1, col = "grey15", lty = 2)
     row <- coverage[coverage$column == names[i], ]
-    graphics::mtext(sprintf("coverage %.3f", row$coverage), side = 3, line = 0.2, adj = 1, cex = 0.75 * graphics::par("cex"),
-                    col = "grey30")
+    graphics::mtext(sprintf("coverage %.3f", row$coverage), side = 3, line = 0.2, adj = 1,
+                    cex = 0.75 * graphics::par("cex"), col = "grey30")
   })
 }
 
@@ -319,16 +323,18 @@ dispersion_data <- function(x, n_starts) {
 
 plot_dispersion <- function(x, n_starts, look) {
   d <- dispersion_data(x, n_starts)
-  gap <- pmax(d$best - d$trace$objective, 0)
-  floor <- max(1e-10 * (1 + abs(d$best)), .Machine$double.xmin)
-  gap <- pmax(gap, floor)
+  # below its rounding a gap says no more than that
+  gap <- log10(pmax(d$best - d$trace$objective, 64 * .Machine$double.eps * (1 + abs(d$best))))
   same <- d$distance < 1e-3
-  open_panel(range(d$trace$iteration), range(gap), "iteration", "log-likelihood below the best", look, log = "y")
+  open_panel(range(d$trace$iteration), range(gap), "iteration", "log-likelihood below the best", look, yaxt = "n")
+  ticks <- pretty(gap)
+  ticks <- ticks[ticks == round(ticks)]
+  graphics::axis(2, at = ticks, labels = parse(text = paste0("10^", ticks)), las = 1, cex.axis = 0.8)
   colour <- em_palette(n_starts)
   for (i in seq_len(n_starts)) {
-    rows <- d$trace$start == i
+    rows <- which(d$trace$start == i)
     graphics::lines(d$trace$iteration[rows], gap[rows], col = colour[i], lwd = 1.6)
-    end <- utils::tail(which(rows), 1L)
+    end <- rows[length(rows)]
     graphics::points(d$trace$iteration[end], gap[end], pch = if (same[i]) 21 else 4, bg = colour[i], col = "grey15")
   }
   panel_title(look, sprintf("Dispersion: %d of %d starts end at the same point", sum(same), n_starts))
@@ -354,7 +360,8 @@ scatter_data <- function(x, columns, imputation, max_points) {
   filled <- lapply(columns, function(name) seq_len(x$n_rows) %in% x$where[[name]])
   which <- 1L + filled[[1L]] + 2L * filled[[2L]]
   kinds <- c("observed", paste(columns, "imputed"), "both imputed")
-  rows <- sort(unique(c(rows_to_draw(x$n_rows, max_points), if (sum(which > 1L) <= max_points) base::which(which > 1L))))
+  rows <- sort(unique(c(rows_to_draw(x$n_rows, max_points),
+                        if (sum(which > 1L) <= max_points) base::which(which > 1L))))
   list(table = data.frame(x = value[[1L]], y = value[[2L]], which = factor(kinds[which], levels = kinds))[rows, ],
        columns = columns, note = thinning_note(length(rows), x$n_rows))
 }
@@ -385,7 +392,8 @@ plot_scatter <- function(x, columns, imputation, max_points, look) {
   alpha <- if (nrow(t) > 2000L) 0.3 else 0.65
   order <- order(k)
   graphics::points(t$x[order], t$y[order], pch = symbol[k][order], col = fade(colour[k], min(1, alpha + 0.25))[order],
-                   bg = fade(ifelse(k == 1L, "white", colour[k]), alpha)[order], cex = if (nrow(t) > 2000L) 0.6 else 0.9)
+                   bg = fade(ifelse(k == 1L, "white", colour[k]), alpha)[order],
+                   cex = if (nrow(t) > 2000L) 0.6 else 0.9)
   panel_title(look, paste("Imputation", imputation), s$note)
   used <- levels(t$which) %in% t$which
   legend_above(levels(t$which)[used], pch = symbol[used], col = colour[used], pt.bg = c("white", colour[-1L])[used])

@@ -2,23 +2,24 @@
 
 #' Imputation by the EM algorithm as a step of a recipe
 #'
-#' Fits the joint model of [em_impute()] to the training data and fills in the missing values of training and of new data with it,
-#' so that nothing leaks from the test data. Needs the package recipes.
+#' Fits the joint model of [em_impute()] to the training data and fills in the missing values of training and of new
+#' data with it, so that nothing leaks from the test data. Needs the package recipes.
 #'
 #' @param recipe A recipe.
 #' @param ... Selectors of the columns to impute, see `recipes::selections`.
 #' @param role Not used: no new columns are made.
 #' @param trained Whether the step has been trained; set by `prep()`.
-#' @param impute_with Columns of the model beside those to impute: a call of `recipes::imp_vars()`, `NULL` (default) for all
-#'   predictors.
-#' @param type `"mean"` (default): conditional means and most probable categories, the same whenever the data are baked. `"draw"`: one
-#'   draw from the conditional distribution.
-#' @param options A list of further arguments of [em_impute()], such as `types`, `bounds`, `transform`, `prior`, `control`.
+#' @param impute_with Columns of the model beside those to impute: a call of `recipes::imp_vars()`, `NULL` (default) for
+#'   all predictors.
+#' @param type `"mean"` (default): conditional means and most probable categories, the same whenever the data are baked.
+#'   `"draw"`: one draw from the conditional distribution.
+#' @param options A list of further arguments of [em_impute()], such as `types`, `bounds`, `transform`, `prior`,
+#'   `control`.
 #' @param columns,model The columns and the fitted imputer; set by `prep()`.
 #' @param skip Whether to leave the step out when new data are baked. Default `FALSE`.
 #' @param id Name of the step.
-#' @return The recipe with the step added. `tidy()` of the step: a data frame with `terms`, `type`, `n_missing` (in the training
-#'   data), `note` and `id`.
+#' @return The recipe with the step added. `tidy()` of the step: a data frame with `terms`, `type`, `n_missing` (in the
+#'   training data), `note` and `id`.
 #' @seealso [em_impute()], [predict.em_impute()]
 #' @examplesIf requireNamespace("recipes", quietly = TRUE)
 #' train <- airquality[1:100, ]
@@ -37,8 +38,8 @@ step_impute_em <- function(recipe, ..., role = NA, trained = FALSE, impute_with 
   if (!is.list(options)) check_fails("options", "a list of arguments of em_impute()", options)
   if (is.null(id)) id <- recipes::rand_id("impute_em")
   recipes::add_step(recipe, recipes::step(
-    subclass = "impute_em", terms = recipes::ellipse_check(...), role = role, trained = trained, impute_with = impute_with,
-    type = type, options = options, columns = columns, model = model, skip = skip, id = id
+    subclass = "impute_em", terms = recipes::ellipse_check(...), role = role, trained = trained,
+    impute_with = impute_with, type = type, options = options, columns = columns, model = model, skip = skip, id = id
   ))
 }
 
@@ -72,8 +73,8 @@ bake.step_impute_em <- function(object, new_data, ...) {
   used <- object$model$columns$name
   absent <- setdiff(used, names(new_data))
   if (length(absent) > 0L) {
-    em_abort(sprintf("The data to bake lack the column %s that the imputation uses.", dQuote(absent[1L], FALSE)), "newdata",
-             columns = absent)
+    em_abort(sprintf("The data to bake lack the column %s that the imputation uses.", dQuote(absent[1L], FALSE)),
+             "newdata", columns = absent)
   }
   filled <- stats::predict(object$model, as.data.frame(new_data[, used]), type = object$type)
   for (name in object$columns) new_data[[name]] <- filled[[name]]

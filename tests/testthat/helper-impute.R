@@ -27,7 +27,8 @@ every_class <- function(n = 60, seed = 3) {
       factor = factor(c("low", "mid", "high")[1 + (z > -0.5) + (z > 0.7)], levels = c("mid", "low", "high", "never")),
       ordered = factor(c("a", "b", "c", "d")[pmin(4, pmax(1, round(2.5 + z)))], ordered = TRUE),
       character = ifelse(z + stats::rnorm(n) > 0.3, "yes", "no"),
-      date = as.Date("2021-03-01") + round(40 * z + 10 * stats::rnorm(n)), time = as.POSIXct("2021-03-01", tz = "America/New_York") + 3600 * (100 * z + 40 * stats::rnorm(n)),
+      date = as.Date("2021-03-01") + round(40 * z + 10 * stats::rnorm(n)),
+      time = as.POSIXct("2021-03-01", tz = "America/New_York") + 3600 * (100 * z + 40 * stats::rnorm(n)),
       duration = as.difftime(30 + 5 * z + stats::rnorm(n), units = "mins"), stringsAsFactors = FALSE
     )
     for (j in seq_along(d)) d[sample(n, 7), j] <- NA

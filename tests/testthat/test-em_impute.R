@@ -292,7 +292,8 @@ test_that("a fit that does not converge says so by flag, warning and print", {
 })
 
 test_that("several equally high maxima are warned of", {
-  murray <- data.frame(a = c(1, 1, -1, -1, 2, 2, -2, -2, NA, NA, NA, NA), b = c(1, -1, 1, -1, NA, NA, NA, NA, 2, 2, -2, -2))
+  murray <- data.frame(a = c(1, 1, -1, -1, 2, 2, -2, -2, NA, NA, NA, NA),
+                       b = c(1, -1, 1, -1, NA, NA, NA, NA, 2, 2, -2, -2))
   expect_warning(suppressMessages(em_impute(murray, m = 1, prior = NULL)), class = "em_warning_multimodal")
 })
 
@@ -316,7 +317,7 @@ test_that("a logarithm comes back without a shift (Amelia: imputed mean higher b
   expect_equal(fit$imputed$x[, 1], unname(by_hand), tolerance = 1e-6)
 })
 
-test_that("names belong to the parameters whatever the order of missingness, with any m (Amelia: the row of Ozone is Wind)", {
+test_that("names belong to the parameters whatever the order of missingness (Amelia: the row of Ozone is Wind)", {
   for (m in c(1, 3)) {
     imp <- impute(airquality, m = m)
     expect_equal(imp$parameters$mean[["Wind"]], mean(airquality$Wind))
@@ -361,12 +362,13 @@ test_that("priors of cells are kept to, by name and number, mean or interval, an
   q <- matrix(c(5, 1, 298, 302, 0.95), 1)
   imp <- with_seed(1, impute(d, cell_priors = q, m = 20))
   expect_equal(mean(imp$imputed$Ozone[at[1], ]), 300, tolerance = 0.02)
-  all <- check_cell_priors(rbind(c(0, 2, 100, 5), c(6, 2, 50, 1)), make_encoder(data_columns(d), list(), NULL), data_columns(d),
-                           as.matrix(d))
+  all <- check_cell_priors(rbind(c(0, 2, 100, 5), c(6, 2, 50, 1)), make_encoder(data_columns(d), list(), NULL),
+                           data_columns(d), as.matrix(d))
   expect_equal(nrow(all), 7)
   expect_equal(all[all[, 1] == 6, 3:4], c(50, 1))
   # on the scale of the data where a column is transformed
-  imp <- with_seed(1, impute(d, cell_priors = data.frame(row = 5, column = 1, lower = 90, upper = 110, confidence = 0.99),
+  imp <- with_seed(1, impute(d, cell_priors = data.frame(row = 5, column = 1, lower = 90, upper = 110,
+                                                         confidence = 0.99),
                              transform = list(Ozone = "log"), m = 20))
   expect_true(all(abs(imp$imputed$Ozone[at[1], ] - 100) < 25))
   bad <- function(...) expect_error(em_impute(d, cell_priors = data.frame(...)), class = "em_error_cell_priors")

@@ -8,7 +8,7 @@ test_that("each cell is predicted from the rest of its row", {
   s <- imp$parameters$covariance
   mu <- imp$parameters$mean
   x <- unlist(airquality[1, 1:4])
-  mean <- mu[1] + sum(s[1, -1] * solve(s[-1, -1], x[-1] - mu[-1]))
+  mean <- mu[[1]] + sum(s[1, -1] * solve(s[-1, -1], x[-1] - mu[-1]))
   sd <- sqrt(s[1, 1] - sum(s[1, -1] * solve(s[-1, -1], s[-1, 1])))
   first <- table[table$row == 1 & table$column == "Ozone", ]
   expect_equal(c(first$mean, first$lower, first$upper), c(mean, mean + c(-1, 1) * qnorm(0.9) * sd), tolerance = 1e-8)
@@ -22,7 +22,8 @@ test_that("coverage is about nominal where the model holds, and printed", {
   expect_true(all(abs(coverage$coverage - 0.9) < 0.0225))
   expect_output(print(table), "coverage")
   mixed <- every_class(400)
-  coverage <- attr(em_overimpute(impute(mixed, method = "none"), columns = c("integer", "date"), level = 0.9), "coverage")
+  coverage <- attr(em_overimpute(impute(mixed, method = "none"), columns = c("integer", "date"), level = 0.9),
+                   "coverage")
   expect_true(all(abs(coverage$coverage - 0.9) < 0.06))
 })
 

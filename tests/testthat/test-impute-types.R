@@ -19,7 +19,8 @@ test_that("the type follows from the class", {
 })
 
 test_that("labelled codes are categories when every value has a label", {
-  x <- structure(c(1, 2, 1, NA, 3, 2), labels = c(no = 1, yes = 2, maybe = 3), class = c("haven_labelled", "vctrs_vctr", "double"))
+  x <- structure(c(1, 2, 1, NA, 3, 2), labels = c(no = 1, yes = 2, maybe = 3),
+                 class = c("haven_labelled", "vctrs_vctr", "double"))
   y <- structure(c(1.5, 2, 1, NA, 3, 2), labels = c(refused = 1), class = c("haven_labelled", "vctrs_vctr", "double"))
   expect_equal(automatic_type(x), "nominal")
   expect_equal(automatic_type(y), "continuous")

@@ -27,7 +27,8 @@ test_that("factors, options, predictors and draws", {
   d$y <- seq_len(60)
   d$list <- NULL
   steps <- recipes::recipe(y ~ ., data = d)
-  steps <- step_impute_em(steps, recipes::all_predictors(), type = "draw", options = list(bounds = list(double = c(-5, 5))))
+  steps <- step_impute_em(steps, recipes::all_predictors(), type = "draw",
+                          options = list(bounds = list(double = c(-5, 5))))
   trained <- suppressMessages(recipes::prep(steps))
   baked <- with_seed(1, recipes::bake(trained, new_data = d))
   expect_false(anyNA(baked))
