@@ -2,16 +2,17 @@
 
 #' Combine runs of imputations
 #'
-#' Puts the imputations of several runs of [em_impute()] on the same data into one object, for example of runs on several
-#' machines.
+#' Puts the imputations of several runs of [em_impute()] on the same data into one object, for example
+#' of runs on several machines.
 #'
-#' The runs must have imputed the same cells of the same data with the same model and types of columns; whatever
-#' differs is named in an error of class `em_error_not_combinable`. Parameters, log-likelihood and everything else that
-#' does not belong to a single imputation are those of the first run. Runs that began from the same seed hold the same
-#' imputations; they add no information, and a warning of class `em_warning_repeated_imputations` says so.
+#' The runs must have imputed the same cells of the same data with the same model and types of columns;
+#' what differs is named in an error of class `em_error_not_combinable`. Parameters, log-likelihood and
+#' everything else that does not belong to a single imputation are those of the first run. Runs that
+#' began from the same seed hold the same imputations; they add no information, and a warning of class
+#' `em_warning_repeated_imputations` says so.
 #'
-#' To add imputations to one run there is no need to combine: with the same seed a larger `m` begins with the imputations
-#' of the smaller one.
+#' To add imputations to one run there is no need to combine: with the same seed a larger `m` begins
+#' with the imputations of the smaller one.
 #'
 #' @param ... Imputations, values of [em_impute()].
 #' @return An imputation of class `em_impute` with `m` the sum of those of the runs, numbered in their order.
@@ -74,7 +75,7 @@ combine_draws <- function(draws, m) {
 combine_chains <- function(chains, m) {
   result <- chains[[1L]]
   traces <- lapply(chains, `[[`, "trace")
-  if (any(vapply(traces, is.null, TRUE)) || !all(vapply(traces, function(t) "chain" %in% names(t), TRUE))) return(result)
+  if (!all(vapply(traces, function(trace) "chain" %in% names(trace), TRUE))) return(result)
   before <- cumsum(c(0L, m[-length(m)]))
   for (i in seq_along(traces)) traces[[i]]$chain <- traces[[i]]$chain + before[i]
   result$trace <- do.call(rbind, traces)
