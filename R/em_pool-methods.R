@@ -147,8 +147,8 @@ summary.em_pool <- function(object, cv = 0.05, ...) {
   )
   structure(
     list(coefficients = as.data.frame(object), information = information, mc_error = jackknife_error(object),
-         needed = stats::setNames(imputations_needed(object$fmi, m, cv), object$term),
-         m_enough = enough_imputations(object$fmi, m, cv), cv = cv, m = m, df_complete = attr(object, "df_complete"),
+         needed = stats::setNames(imputations_needed(object, m, cv), object$term),
+         m_enough = enough_imputations(object, m, cv), cv = cv, m = m, df_complete = attr(object, "df_complete"),
          conf_level = attr(object, "conf_level"), aliased = attr(object, "aliased"),
          df_differ = attr(object, "df_differ"), call = attr(object, "call")),
     class = "summary.em_pool"
@@ -230,9 +230,10 @@ print_pool_table <- function(table, m, digits) {
   if (length(shown) < nrow(cells)) cat("  and ", nrow(cells) - length(shown), " more terms\n", sep = "")
 }
 
-# Degrees of freedom with one decimal, shares with two.
+# Degrees of freedom with at most one decimal, shares with two.
 format_df <- function(df) {
-  ifelse(is.na(df), "-", ifelse(df > 1e5, "Inf", formatC(df, format = "f", digits = 1)))
+  decimals <- if (any(df >= 1000 & is.finite(df), na.rm = TRUE)) 0L else 1L
+  ifelse(is.na(df), "-", ifelse(df >= 1e6, "Inf", formatC(df, format = "f", digits = decimals)))
 }
 format_share <- function(x) {
   ifelse(is.na(x), "-", ifelse(x > 1e4, "Inf", formatC(x, format = "f", digits = 2)))
@@ -241,19 +242,16 @@ format_share <- function(x) {
 # What to know about the table: degrees of freedom, whether m is enough, what was left out.
 print_pool_notes <- function(m, m_enough, cv, df_complete, df_differ, aliased) {
   complete <- if (is.finite(df_complete)) {
-    paste0("Complete-data df ", format(df_complete), if (isTRUE(df_differ)) " (the smallest of the fits)", ".")
+    paste0("Complete-data degrees of freedom: ", format(df_complete),
+           if (isTRUE(df_differ)) ", the smallest of the fits", ".")
   } else {
     "Large-sample degrees of freedom."
   }
-  within <- paste0("within ", format(100 * cv), " % from run to run")
-  enough <- if (is.na(m_enough)) {
-    NULL
-  } else if (m_enough <= m) {
-    paste0("m = ", m, " is enough to hold standard errors ", within, ".")
-  } else {
-    paste0("m = ", m_enough, " would hold standard errors ", within, ".")
+  enough <- if (!is.na(m_enough)) {
+    paste0("Standard errors that vary by ", format(100 * cv), " % between runs take m = ", m_enough,
+           if (m_enough <= m) ": enough.", if (m_enough > m) ".")
   }
   left_out <- if (length(aliased)) paste0("Not estimated in any fit: ", abbreviate_list(aliased), ".")
   cat("\n")
-  cat(strwrap(paste(c(complete, enough, left_out), collapse = " "), exdent = 2), sep = "\n")
+  for (note in c(complete, enough, left_out)) cat(strwrap(note, exdent = 2), sep = "\n")
 }

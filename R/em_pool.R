@@ -138,7 +138,7 @@ new_em_pool <- function(results, conf_level, call) {
   table <- data.frame(term = terms, pool_columns(rules, conf_level), stringsAsFactors = FALSE)
   structure(
     table, class = c("em_pool", "data.frame"), m = m, df_complete = results$df_complete,
-    conf_level = conf_level, m_enough = enough_imputations(rules$fmi, m), within = within, between = between,
+    conf_level = conf_level, m_enough = enough_imputations(rules, m), within = within, between = between,
     total = within + (1 + 1 / m) * between, estimates = results$estimate, variances = variances,
     aliased = results$aliased, nobs = common_value(results$nobs), df_differ = common_differ(results$df), call = call
   )
@@ -197,12 +197,15 @@ fmi_interval <- function(fmi, m, level = 0.95) {
   cbind(stats::plogis(stats::qlogis(fmi) - half), stats::plogis(stats::qlogis(fmi) + half))
 }
 
-# von Hippel's two-stage rule for every coefficient, and the largest of them.
-imputations_needed <- function(fmi, m, cv = 0.05) {
-  pmax(2, ceiling(1 + (fmi_interval(fmi, m)[, 2] / cv)^2 / 2))
+# von Hippel's two-stage rule for every coefficient (`rules` has fmi and mc_error), and the largest of them. Where
+# the estimate does not differ between imputations, no more of them are needed.
+imputations_needed <- function(rules, m, cv = 0.05) {
+  needed <- pmax(2, ceiling(1 + (fmi_interval(rules$fmi, m)[, 2] / cv)^2 / 2))
+  needed[which(rules$mc_error == 0)] <- 2
+  needed
 }
-enough_imputations <- function(fmi, m, cv = 0.05) {
-  needed <- imputations_needed(fmi, m, cv)
+enough_imputations <- function(rules, m, cv = 0.05) {
+  needed <- imputations_needed(rules, m, cv)
   if (all(is.na(needed))) NA_integer_ else as.integer(max(needed, na.rm = TRUE))
 }
 
@@ -252,7 +255,7 @@ check_number_of_imputations <- function(m, name) {
   em_abort(
     sprintf(paste("`%s` holds %s, but Rubin's rules need at least two imputations: one cannot show how much",
                   "results vary between imputations."), name, count_of(m, "result")),
-    "one_imputation", m = m
+    "one_imputation", imputations = m
   )
 }
 
@@ -385,7 +388,7 @@ stack_results <- function(estimates, variances, name) {
                        count_of(p, "row"), describe_value(variances[[i]])), "argument")
     }
     value <- as.matrix(value)
-    if (!anyDuplicated(own) && setequal(rownames(value), own)) value <- value[own, own]
+    if (!anyDuplicated(own) && setequal(rownames(value), own)) value <- value[own, own, drop = FALSE]
     variance[, , i] <- value[order, order]
   }
   drop_aliased(list(estimate = estimate, variance = variance), name)

@@ -33,6 +33,7 @@
 #' @param fits The fits of the larger model, see [em_pool()].
 #' @param fits0 The fits of a smaller model to the same imputed data. For D1 and for the Wald form
 #'   of D2 its coefficients must be among those of the larger one.
+#' @param ... Unused, and an error.
 #' @param terms Instead of `fits0`: names of coefficients, or terms of the formula (such as a
 #'   factor, which stands for all of its coefficients). By default all coefficients but the
 #'   intercept.
@@ -45,11 +46,10 @@
 #' @param robust For D4: `TRUE` for the robust r. Default `FALSE`.
 #' @param data For D4 and fits other than of `lm()` and `glm()`, or if the variables of the formula
 #'   depend on the data (`scale()`, `poly()`): the completed data, as a list of data frames or an
-#'   imputation.
+#'   imputation. The clusters of `lmer()` and `lme()` are kept apart.
 #' @param df_complete For D1: see [em_pool()]. `Inf`: the degrees of freedom of Li, Raghunathan and
 #'   Rubin.
 #' @param vcov Function that gives the variance matrix of a fit, see [em_pool()].
-#' @param ... Unused, and an error.
 #' @return An object of class `htest`: `statistic` (F), `parameter` (`df1`, `df2`), `p.value`,
 #'   `method`, `data.name`, and `riv` (r), `m`, `pooling` (`"D1"`, ...), `tested` (the hypothesis,
 #'   in words) and `df_complete`.
@@ -89,9 +89,9 @@
 #' smaller <- lapply(imputed, function(data) lm(log(Ozone) ~ Wind + Temp, data))
 #' em_pool_test(fits, smaller, method = "D4")
 #' @export
-em_pool_test <- function(fits, fits0 = NULL, terms = NULL, constraints = NULL, method = c("D1", "D2", "D3", "D4"),
-                         use = c("wald", "likelihood"), robust = FALSE, data = NULL, df_complete = NULL,
-                         vcov = stats::vcov, ...) {
+em_pool_test <- function(fits, fits0 = NULL, ..., terms = NULL, constraints = NULL,
+                         method = c("D1", "D2", "D3", "D4"), use = c("wald", "likelihood"), robust = FALSE,
+                         data = NULL, df_complete = NULL, vcov = stats::vcov) {
   data_name <- paste(deparse(substitute(fits), nlines = 1L), collapse = " ")
   check_dots_empty(..., .function = "em_pool_test")
   method <- match_choice(method)
@@ -447,20 +447,43 @@ stacked_logliks <- function(fits, fits0, models, models0, closed, data) {
   if (is.null(fits0)) {
     em_abort("With `data`, D4 needs the fits of the smaller model, `fits0`.", "argument", argument = "fits0")
   }
-  stacked <- do.call(rbind, completed_list(data, m))
-  lapply(list(fits[[1L]], fits0[[1L]]), function(fit) {
-    # the data are found by name in this frame
-    call <- stats::update(fit, data = stacked, evaluate = FALSE)
-    frame <- list2env(list(stacked = stacked), parent = call_environment(fit))
-    call$data <- quote(stacked)
-    fit_logliks(list(eval(call, frame))) / m
-  })
+  stacked <- stack_data(completed_list(data, m), fits[[1L]])
+  lapply(list(fits[[1L]], fits0[[1L]]), function(fit) fit_logliks(list(refit_to(fit, stacked))) / m)
 }
 
-# Where the other arguments of a fit's call can be found.
-call_environment <- function(fit) {
-  environment <- tryCatch(environment(stats::formula(fit)), error = function(e) NULL)
-  if (is.null(environment)) globalenv() else environment
+# The model of a fit, fitted to other data. Its formula is put into the call, as the name by which the call had it may
+# mean nothing here; whatever else the call names is looked for where the formula was written.
+refit_to <- function(fit, data) {
+  formula <- tryCatch(stats::formula(fit), error = function(e) NULL)
+  call <- tryCatch(stats::getCall(fit), error = function(e) NULL)
+  if (is.null(call) || !inherits(formula, "formula")) {
+    em_abort(paste0("D4 cannot fit ", describe_value(fit), " to the stacked data: it has no call with a formula. ",
+                    "Use `method = \"D1\"` or \"D2\"."), "no_call")
+  }
+  if (inherits(fit, "lme")) call[[1L]] <- quote(nlme::lme)
+  call[[if (inherits(fit, "lme")) "fixed" else "formula"]] <- formula
+  call$data <- quote(stacked)
+  eval(call, list(stacked = data), environment(formula))
+}
+
+# The completed data sets below each other. The clusters of a model with random effects are other ones in each, so
+# that the log-likelihood of the stack is the sum of theirs. Models for which it cannot be that sum are refused.
+stack_data <- function(data, fit) {
+  if (inherits(fit, c("coxph", "gls", "glmmTMB", "gee", "geeglm"))) {
+    em_abort(paste0("The log-likelihood of stacked data is not the sum over the imputed data sets for ",
+                    describe_value(fit), ". Use `method = \"D1\"` or \"D2\"."), "no_likelihood")
+  }
+  groups <- if (inherits(fit, "merMod")) names(fit@flist) else if (inherits(fit, "lme")) names(fit$groups)
+  groups <- unique(unlist(strsplit(as.character(groups), "[:/]")))
+  unknown <- setdiff(groups, names(data[[1L]]))
+  if (length(unknown)) {
+    em_abort(sprintf("The grouping variable %s of the random effects must be a column of `data`.", unknown[1L]),
+             "argument", argument = "data")
+  }
+  for (i in seq_along(data)) {
+    for (group in groups) data[[i]][[group]] <- paste(i, data[[i]][[group]], sep = ".")
+  }
+  do.call(rbind, data)
 }
 
 # The completed data sets of an imputation or of a list.
