@@ -165,7 +165,7 @@ jackknife_error <- function(object) {
     kept <- estimates[-i, , drop = FALSE]
     rules <- pool_rules(colMeans(kept), colMeans(variances[-i, , drop = FALSE]), apply(kept, 2L, stats::var), m - 1L,
                         attr(object, "df_complete"))
-    as.matrix(pool_columns(rules, attr(object, "conf_level"))[columns])
+    do.call(cbind, pool_columns(rules, attr(object, "conf_level"))[columns])
   }, matrix(0, ncol(estimates), length(columns)))
   errors <- if (m > 2L) {
     deviation <- left_out - as.vector(rowMeans(left_out, dims = 2L))

@@ -135,7 +135,7 @@ new_em_pool <- function(results, conf_level, call) {
     )
   }
   rules <- pool_rules(colMeans(results$estimate), diag(within), diag(between), m, results$df_complete)
-  table <- data.frame(term = terms, pool_columns(rules, conf_level), stringsAsFactors = FALSE)
+  table <- data.frame(term = terms, lapply(pool_columns(rules, conf_level), unname), stringsAsFactors = FALSE)
   structure(
     table, class = c("em_pool", "data.frame"), m = m, df_complete = results$df_complete,
     conf_level = conf_level, m_enough = enough_imputations(rules, m), within = within, between = between,
@@ -173,15 +173,15 @@ pool_rules <- function(estimate, within, between, m, df_complete) {
        mc_error = sqrt(between / m))
 }
 
-# The columns of the result after `term`.
+# The columns of the result after `term`, as a list.
 pool_columns <- function(rules, conf_level) {
   statistic <- rules$estimate / rules$std.error
   statistic[which(rules$std.error == 0)] <- NA
   limits <- pool_limits(rules$estimate, rules$std.error, rules$df, conf_level)
-  data.frame(
+  list(
     estimate = rules$estimate, std.error = rules$std.error, df = rules$df, fmi = rules$fmi,
     p.value = 2 * stats::pt(-abs(statistic), rules$df), conf.low = limits[, 1], conf.high = limits[, 2],
-    statistic = statistic, riv = rules$riv, lambda = rules$lambda, mc_error = rules$mc_error, row.names = NULL
+    statistic = statistic, riv = rules$riv, lambda = rules$lambda, mc_error = rules$mc_error
   )
 }
 
