@@ -1,7 +1,7 @@
 // R's view of the latent normal model for mixed data.
 //
-// x: n x C doubles, NA missing; kind (C): "continuous", "ordinal" (codes 1 .. L), "nominal" (codes 1 .. K), "censored" (-Inf and Inf at
-// the mass points); levels (C): numbers of codes; mass (C x 2): the mass points of censored columns.
+// x: n x C doubles, NA missing; kind (C): "continuous", "ordinal" (codes 1 .. L), "nominal" (codes 1 .. K), "censored"
+// (-Inf and Inf at the mass points); levels (C): numbers of codes; mass (C x 2): the mass points of censored columns.
 #include "glue.h"
 
 #include "core/models/latent_normal_impute.h"
@@ -30,7 +30,8 @@ double option(const Rcpp::List& list, const char* name, double otherwise) {
 }
 
 // The columns' kinds and latent coordinates; `used`, a list over columns of the codes in use.
-std::vector<LatentColumn> as_columns(const Rcpp::CharacterVector& kind, const Rcpp::IntegerVector& levels, const Rcpp::List& used) {
+std::vector<LatentColumn> as_columns(const Rcpp::CharacterVector& kind, const Rcpp::IntegerVector& levels,
+                                     const Rcpp::List& used) {
   std::vector<LatentColumn> out;
   size_t next = 0;
   for (R_xlen_t c = 0; c < kind.size(); ++c) {
@@ -49,7 +50,8 @@ std::vector<LatentColumn> as_columns(const Rcpp::CharacterVector& kind, const Rc
   return out;
 }
 
-Rcpp::List codes_in_use(const Rcpp::NumericMatrix& x, const Rcpp::CharacterVector& kind, const Rcpp::IntegerVector& levels) {
+Rcpp::List codes_in_use(const Rcpp::NumericMatrix& x, const Rcpp::CharacterVector& kind,
+                        const Rcpp::IntegerVector& levels) {
   Rcpp::List used(kind.size());
   for (R_xlen_t c = 0; c < kind.size(); ++c) {
     std::vector<int> codes;
@@ -77,7 +79,8 @@ void set_scale(LatentColumn& column, double center, double scale, double mass_lo
 }
 
 // Weighted mean and standard deviation of the finite cells; two passes.
-void standardise(LatentColumn& column, const double* x, size_t n, const double* weights, double mass_lower, double mass_upper) {
+void standardise(LatentColumn& column, const double* x, size_t n, const double* weights, double mass_lower,
+                 double mass_upper) {
   double total = 0.0, sum = 0.0, square = 0.0;
   for (size_t i = 0; i < n; ++i)
     if (std::isfinite(x[i])) {
@@ -103,7 +106,8 @@ std::vector<LatentColumn> fitted_columns(const Rcpp::CharacterVector& kind, cons
   for (size_t c = 0; c < columns.size(); ++c) {
     LatentColumn& column = columns[c];
     const R_xlen_t j = static_cast<R_xlen_t>(column.first);
-    if (!column.discrete()) set_scale(column, center[j], scale[j], mass(static_cast<int>(c), 0), mass(static_cast<int>(c), 1));
+    if (!column.discrete())
+      set_scale(column, center[j], scale[j], mass(static_cast<int>(c), 0), mass(static_cast<int>(c), 1));
   }
   return columns;
 }
@@ -155,7 +159,8 @@ LatentParameters fitted_parameters(const Rcpp::List& fit, const std::vector<Late
   return p;
 }
 
-// list(df, scale): scale a number (times the covariance without relations) or a D x D matrix, in standardised units. NULL: the default.
+// list(df, scale): scale a number (times the covariance without relations) or a D x D matrix, in standardised units.
+// NULL: the default.
 LatentPrior as_prior(SEXP prior, const std::vector<LatentColumn>& columns, size_t d, double n) {
   LatentPrior out = default_prior(columns, d, n);
   if (Rf_isNull(prior)) return out;
@@ -169,7 +174,8 @@ LatentPrior as_prior(SEXP prior, const std::vector<LatentColumn>& columns, size_
     else
       out.scale = Rcpp::as<MatrixXd>(list["scale"]);
     if (out.scale.rows() != static_cast<Index>(d) || out.scale.cols() != static_cast<Index>(d))
-      Rcpp::stop("the scale of the prior must be one number or a %d x %d matrix", static_cast<int>(d), static_cast<int>(d));
+      Rcpp::stop("the scale of the prior must be one number or a %d x %d matrix", static_cast<int>(d),
+                 static_cast<int>(d));
     for (const LatentColumn& c : columns) {
       if (!free_scale(c)) continue;
       const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
@@ -183,8 +189,8 @@ LatentPrior as_prior(SEXP prior, const std::vector<LatentColumn>& columns, size_
 }
 
 // Bounds of the columns (C, user units; may be empty) as bounds of the coordinates.
-void as_bounds(const std::vector<LatentColumn>& columns, const Rcpp::NumericVector& lower, const Rcpp::NumericVector& upper,
-               VectorXd& low, VectorXd& high) {
+void as_bounds(const std::vector<LatentColumn>& columns, const Rcpp::NumericVector& lower,
+               const Rcpp::NumericVector& upper, VectorXd& low, VectorXd& high) {
   for (size_t c = 0; c < columns.size(); ++c) {
     const LatentColumn& column = columns[c];
     if (column.kind != LatentKind::kContinuous) continue;
@@ -215,14 +221,15 @@ double clamp_to(double v, double lower, double upper) {
 
 }  // namespace
 
-// The mode. control: max_iter, and optionally burn_in, block, tol_latent (see LatentFitControl) and loglik_points (lattice points a
-// shift, 0: no log-likelihood). Returns mean (D), covariance (D x D) in user units for continuous and censored columns and unit
-// scale for the others, thresholds (list over columns: L - 1 inner thresholds), threshold_information, levels_used, columns_of, center,
-// scale, prior, loglik, loglik_se, log_prior, status, iterations, change, trace.
+// The mode. control: max_iter, and optionally burn_in, block, tol_latent (see LatentFitControl) and loglik_points
+// (lattice points a shift, 0: no log-likelihood). Returns mean (D), covariance (D x D) in user units for continuous and
+// censored columns and unit scale for the others, thresholds (list over columns: L - 1 inner thresholds),
+// threshold_information, levels_used, columns_of, center, scale, prior, loglik, loglik_se, log_prior, status,
+// iterations, change, trace.
 // [[Rcpp::export(rng = false)]]
-Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass,
-                       Rcpp::Nullable<Rcpp::NumericVector> weights, SEXP prior, Rcpp::List control, Rcpp::NumericVector key,
-                       int threads, SEXP show) {
+Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels,
+                       Rcpp::NumericMatrix mass, Rcpp::Nullable<Rcpp::NumericVector> weights, SEXP prior,
+                       Rcpp::List control, Rcpp::NumericVector key, int threads, SEXP show) {
   const size_t n = static_cast<size_t>(x.nrow());
   const double* w = weights_of(weights);
   const Rcpp::List used = codes_in_use(x, kind, levels);
@@ -240,11 +247,13 @@ Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::
   fit_control.burn_in = static_cast<int>(option(control, "burn_in", fit_control.burn_in));
   fit_control.block = std::max(1, static_cast<int>(option(control, "block", fit_control.block)));
   fit_control.tol = option(control, "tol_latent", fit_control.tol);
-  fit_control.max_iter = static_cast<int>(std::min<double>(fit_control.max_iter, option(control, "max_iter", fit_control.max_iter)));
+  fit_control.max_iter =
+      static_cast<int>(std::min<double>(fit_control.max_iter, option(control, "max_iter", fit_control.max_iter)));
   Progress progress;
   RInterrupt interrupt(progress, show);
   std::atomic<bool> stop{false};
-  LatentFit fit(data, data.weights(), latent_prior, start_parameters(data), fit_control, as_key(key), latent_stream(kStreamFit, 0));
+  LatentFit fit(data, data.weights(), latent_prior, start_parameters(data), fit_control, as_key(key),
+                latent_stream(kStreamFit, 0));
   if (d > 0) fit.run(threads, interrupt, progress, stop);
   const LatentParameters& p = fit.parameters();
 
@@ -273,13 +282,15 @@ Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::
     change[i] = t.change;
     log_det[i] = t.log_det;
   }
-  Rcpp::List out = Rcpp::List::create(
-      Rcpp::Named("mean") = Rcpp::NumericVector(Rcpp::wrap(user.mean(p.mean))), Rcpp::Named("covariance") = user.covariance(p.covariance),
-      Rcpp::Named("thresholds") = thresholds, Rcpp::Named("threshold_information") = information,
-      Rcpp::Named("levels_used") = used, Rcpp::Named("columns_of") = columns_of(columns),
-      Rcpp::Named("center") = Rcpp::NumericVector(Rcpp::wrap(user.center)),
-      Rcpp::Named("scale") = Rcpp::NumericVector(Rcpp::wrap(user.scale)),
-      Rcpp::Named("prior") = Rcpp::List::create(Rcpp::Named("df") = latent_prior.df, Rcpp::Named("scale") = latent_prior.scale));
+  Rcpp::List out =
+      Rcpp::List::create(Rcpp::Named("mean") = Rcpp::NumericVector(Rcpp::wrap(user.mean(p.mean))),
+                         Rcpp::Named("covariance") = user.covariance(p.covariance),
+                         Rcpp::Named("thresholds") = thresholds, Rcpp::Named("threshold_information") = information,
+                         Rcpp::Named("levels_used") = used, Rcpp::Named("columns_of") = columns_of(columns),
+                         Rcpp::Named("center") = Rcpp::NumericVector(Rcpp::wrap(user.center)),
+                         Rcpp::Named("scale") = Rcpp::NumericVector(Rcpp::wrap(user.scale)),
+                         Rcpp::Named("prior") = Rcpp::List::create(Rcpp::Named("df") = latent_prior.df,
+                                                                   Rcpp::Named("scale") = latent_prior.scale));
   out["loglik"] = simulated && loglik.finite ? loglik.value : d == 0 ? 0.0 : NA_REAL;
   out["loglik_se"] = simulated ? std::sqrt(loglik.variance) : d == 0 ? 0.0 : NA_REAL;
   out["log_prior"] = d > 0 ? fit.log_prior() : 0.0;
@@ -291,14 +302,14 @@ Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::
   return out;
 }
 
-// Imputations first .. first + m - 1 (from 0). lower, upper (C): bounds of continuous columns. `fit`: what latent_fit_ returned.
-// Returns values (list over the columns with missing cells: n_missing x m), columns, mean (D x m), covariance (D x D x m), trace (a matrix
-// with columns imputation, sweep, log_det, means, variances), status (m).
+// Imputations first .. first + m - 1 (from 0). lower, upper (C): bounds of continuous columns. `fit`: what latent_fit_
+// returned. Returns values (list over the columns with missing cells: n_missing x m), columns, mean (D x m), covariance
+// (D x D x m), trace (a matrix with columns imputation, sweep, log_det, means, variances), status (m).
 // [[Rcpp::export(rng = false)]]
-Rcpp::List latent_impute_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass,
-                          Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::List fit, std::string method, int m, double first,
-                          int n_sweeps, Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericVector key, int threads,
-                          SEXP show) {
+Rcpp::List latent_impute_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels,
+                          Rcpp::NumericMatrix mass, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::List fit,
+                          std::string method, int m, double first, int n_sweeps, Rcpp::NumericVector lower,
+                          Rcpp::NumericVector upper, Rcpp::NumericVector key, int threads, SEXP show) {
   const size_t n = static_cast<size_t>(x.nrow());
   const std::vector<LatentColumn> columns = fitted_columns(kind, levels, mass, fit);
   const LatentData data(x.begin(), n, columns, weights_of(weights));
@@ -313,7 +324,9 @@ Rcpp::List latent_impute_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcp
   VectorXd low = VectorXd::Constant(static_cast<Index>(d), -kInfinity), high = -low;
   as_bounds(columns, lower, upper, low, high);
   LatentImputeControl control;
-  control.method = method == "bootstrap" ? LatentMethod::kBootstrap : method == "mean" ? LatentMethod::kMean : LatentMethod::kPosterior;
+  control.method = method == "bootstrap" ? LatentMethod::kBootstrap
+                   : method == "mean"    ? LatentMethod::kMean
+                                         : LatentMethod::kPosterior;
   control.n_sweeps = n_sweeps;
   control.key = as_key(key);
   Progress progress;
@@ -360,30 +373,34 @@ Rcpp::List latent_impute_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcp
     for (int i = 0; i < m; ++i)
       for (size_t r = 0; r < cells.count(c); ++r) {
         const double value = draws[static_cast<size_t>(i)].values[c][r];
-        v(static_cast<int>(r), i) = !bounded ? value : clamp_to(value, lower.size() > column ? lower[column] : NA_REAL,
-                                                                upper.size() > column ? upper[column] : NA_REAL);
+        v(static_cast<int>(r), i) = !bounded ? value
+                                             : clamp_to(value, lower.size() > column ? lower[column] : NA_REAL,
+                                                        upper.size() > column ? upper[column] : NA_REAL);
       }
     values.push_back(v);
     incomplete.push_back(static_cast<int>(c) + 1);
   }
-  return Rcpp::List::create(Rcpp::Named("values") = values, Rcpp::Named("columns") = incomplete, Rcpp::Named("mean") = mean,
-                            Rcpp::Named("covariance") = as_array(covariance, d), Rcpp::Named("trace") = trace,
-                            Rcpp::Named("status") = status);
+  return Rcpp::List::create(Rcpp::Named("values") = values, Rcpp::Named("columns") = incomplete,
+                            Rcpp::Named("mean") = mean, Rcpp::Named("covariance") = as_array(covariance, d),
+                            Rcpp::Named("trace") = trace, Rcpp::Named("status") = status);
 }
 
-// New rows at the parameters of `fit` (which may hold `lower` and `upper`, C, as bounds). what: "mean" or "class" -> n x C with the
-// missing cells at their conditional means or most probable codes; "draw" -> n x C x n_draws; "probability" -> a list over columns, for
-// discrete ones an n x levels matrix (NULL for others). NaN where a pattern could not be factored.
+// New rows at the parameters of `fit` (which may hold `lower` and `upper`, C, as bounds). what: "mean" or "class" -> n
+// x C with the missing cells at their conditional means or most probable codes; "draw" -> n x C x n_draws;
+// "probability" -> a list over columns, for discrete ones an n x levels matrix (NULL for others). NaN where a pattern
+// could not be factored.
 // [[Rcpp::export(rng = false)]]
-SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass,
-                  Rcpp::List fit, std::string what, int n_draws, Rcpp::NumericVector key, int threads) {
+SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels,
+                  Rcpp::NumericMatrix mass, Rcpp::List fit, std::string what, int n_draws, Rcpp::NumericVector key,
+                  int threads) {
   const size_t n = static_cast<size_t>(x.nrow()), n_columns = static_cast<size_t>(x.ncol());
   const std::vector<LatentColumn> columns = fitted_columns(kind, levels, mass, fit);
   const LatentData data(x.begin(), n, columns, nullptr);
   const size_t d = data.d();
   const LatentParameters p = fitted_parameters(fit, columns, d);
   const auto bounds = [&](const char* name) {
-    return fit.containsElementNamed(name) && !Rf_isNull(fit[name]) ? Rcpp::NumericVector(fit[name]) : Rcpp::NumericVector(0);
+    return fit.containsElementNamed(name) && !Rf_isNull(fit[name]) ? Rcpp::NumericVector(fit[name])
+                                                                   : Rcpp::NumericVector(0);
   };
   VectorXd low = VectorXd::Constant(static_cast<Index>(d), -kInfinity), high = -low;
   const Rcpp::NumericVector lower = bounds("lower"), upper = bounds("upper");
@@ -395,8 +412,10 @@ SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::Integ
 
   if (what == "draw") {
     Rcpp::NumericVector out(static_cast<R_xlen_t>(n * n_columns * control.n_draws));
-    for (size_t r = 0; r < control.n_draws; ++r) std::copy(x.begin(), x.end(), out.begin() + static_cast<R_xlen_t>(r * n * n_columns));
-    out.attr("dim") = Rcpp::IntegerVector::create(static_cast<int>(n), static_cast<int>(n_columns), static_cast<int>(control.n_draws));
+    for (size_t r = 0; r < control.n_draws; ++r)
+      std::copy(x.begin(), x.end(), out.begin() + static_cast<R_xlen_t>(r * n * n_columns));
+    out.attr("dim") = Rcpp::IntegerVector::create(static_cast<int>(n), static_cast<int>(n_columns),
+                                                  static_cast<int>(control.n_draws));
     rows.draw(out.begin(), threads);
     return out;
   }
@@ -412,11 +431,14 @@ SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::Integ
           prob(static_cast<int>(data.row(i)), static_cast<int>(v) - 1) = 1.0;
       }
       for (const LatentPattern& pattern : data.patterns()) {
-        if (std::find(pattern.missing_columns.begin(), pattern.missing_columns.end(), c) == pattern.missing_columns.end()) continue;
+        if (std::find(pattern.missing_columns.begin(), pattern.missing_columns.end(), c) ==
+            pattern.missing_columns.end())
+          continue;
         for (size_t i = pattern.begin; i < pattern.end; ++i) {
           const int row = static_cast<int>(data.row(i));
           if (!std::isnan(x(row, static_cast<int>(c)))) continue;
-          for (size_t l = 0; l < columns[c].used.size(); ++l) prob(row, columns[c].used[l] - 1) = rows.probability(c, i, l);
+          for (size_t l = 0; l < columns[c].used.size(); ++l)
+            prob(row, columns[c].used[l] - 1) = rows.probability(c, i, l);
         }
       }
       out[static_cast<R_xlen_t>(c)] = prob;
@@ -433,8 +455,8 @@ SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::Integ
   return out;
 }
 
-// Doors for the tests. what: "cdf", "log_cdf", "quantile", "quantile_log" of `a`; "log_interval", "mean", "variance" of (a, b);
-// "truncated_quantile" of (a, b) at `u`.
+// Doors for the tests. what: "cdf", "log_cdf", "quantile", "quantile_log" of `a`; "log_interval", "mean", "variance" of
+// (a, b); "truncated_quantile" of (a, b) at `u`.
 // [[Rcpp::export(rng = false)]]
 Rcpp::NumericVector truncated_normal_(Rcpp::NumericVector a, Rcpp::NumericVector b, double u, std::string what) {
   Rcpp::NumericVector out(a.size());
@@ -452,7 +474,8 @@ Rcpp::NumericVector truncated_normal_(Rcpp::NumericVector a, Rcpp::NumericVector
   return out;
 }
 
-// Draws of a named distribution: "normal", "gamma" (shape a), "chi_square" (df a), "truncated" (standard normal on (a, b)).
+// Draws of a named distribution: "normal", "gamma" (shape a), "chi_square" (df a), "truncated" (standard normal on (a,
+// b)).
 // [[Rcpp::export(rng = false)]]
 Rcpp::NumericVector random_(double key, double stream, int n, std::string kind, double a, double b) {
   CounterRng rng(static_cast<std::uint64_t>(key), static_cast<std::uint64_t>(stream));

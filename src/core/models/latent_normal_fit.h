@@ -1,7 +1,8 @@
-// The mode of the latent normal model by stochastic approximation EM (Delyon, Lavielle & Moulines 1999, Ann. Statist. 27,
-// 94-128): the E-step's expectation over the limited coordinates is replaced by a Gibbs sweep, and the sufficient statistics
-// are averaged with decreasing gain. Missing coordinates enter by their conditional mean and covariance, without noise.
-// (Zhao & Udell 2020, KDD, 636-646, fit the same model with moments that ignore the dependence within a row.)
+// The mode of the latent normal model by stochastic approximation EM (Delyon, Lavielle & Moulines 1999, Ann. Statist.
+// 27, 94-128): the E-step's expectation over the limited coordinates is replaced by a Gibbs sweep, and the sufficient
+// statistics are averaged with decreasing gain. Missing coordinates enter by their conditional mean and covariance,
+// without noise. (Zhao & Udell 2020, KDD, 636-646, fit the same model with moments that ignore the dependence within a
+// row.)
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -16,23 +17,28 @@ enum class LatentStatus { kConverged, kMaxIter, kSingular, kInterrupted };
 
 inline const char* status_name(LatentStatus status) {
   switch (status) {
-    case LatentStatus::kConverged: return "converged";
-    case LatentStatus::kMaxIter: return "max_iter";
-    case LatentStatus::kSingular: return "singular";
-    case LatentStatus::kInterrupted: return "interrupted";
+    case LatentStatus::kConverged:
+      return "converged";
+    case LatentStatus::kMaxIter:
+      return "max_iter";
+    case LatentStatus::kSingular:
+      return "singular";
+    case LatentStatus::kInterrupted:
+      return "interrupted";
   }
   return "failed";
 }
 
 struct LatentFitControl {
-  // Parameters are averaged over blocks of iterations, and blocks compared: `change` is the largest difference of a mean, covariance or
-  // threshold, in standard errors of a mean of unit variance, 1 / sqrt(n).
+  // Parameters are averaged over blocks of iterations, and blocks compared: `change` is the largest difference of a
+  // mean, covariance or threshold, in standard errors of a mean of unit variance, 1 / sqrt(n).
   int block = 25;
-  // Iterations with gain 1 come first: plain stochastic EM, which forgets the start at EM's rate. They end, after `burn_in` of them at
-  // the least and `max_burn_in` at the most, when the change is below 0.5, or has stopped falling: it is noise then.
+  // Iterations with gain 1 come first: plain stochastic EM, which forgets the start at EM's rate. They end, after
+  // `burn_in` of them at the least and `max_burn_in` at the most, when the change is below 0.5, or has stopped falling:
+  // it is noise then.
   int burn_in = 50, max_burn_in = 300;
   int max_iter = 600;
-  double tol = 0.2;  // converged when, with falling gain, the change is below it
+  double tol = 0.2;               // converged when, with falling gain, the change is below it
   int rows_per_iteration = 1000;  // with fewer rows, several sweeps make an iteration
 };
 
@@ -79,16 +85,18 @@ inline LatentParameters start_parameters(const LatentData& data) {
   return p;
 }
 
-// One observation's worth of no relation; more where the data alone would not determine a covariance. The scatter of a coordinate with a
-// scale of its own is also the prior precision of the slopes of the free blocks on it: a tenth of an observation keeps these finite
-// when categories are separated (probit slopes of about 3 standard deviations) and hardly shrinks them.
+// One observation's worth of no relation; more where the data alone would not determine a covariance. The scatter of a
+// coordinate with a scale of its own is also the prior precision of the slopes of the free blocks on it: a tenth of an
+// observation keeps these finite when categories are separated (probit slopes of about 3 standard deviations) and
+// hardly shrinks them.
 inline LatentPrior default_prior(const std::vector<LatentColumn>& columns, size_t d, double n) {
   LatentPrior prior;
   const double extra = std::max(0.0, 2.0 * (static_cast<double>(d) + 1.0) - n);
   prior.df = 1.0 + extra;
   prior.scale = prior.df * independent_covariance(columns, d);
   for (const LatentColumn& c : columns)
-    if (c.dims > 0 && !free_scale(c)) prior.scale(static_cast<Index>(c.first), static_cast<Index>(c.first)) = 0.1 + extra;
+    if (c.dims > 0 && !free_scale(c))
+      prior.scale(static_cast<Index>(c.first), static_cast<Index>(c.first)) = 0.1 + extra;
   return prior;
 }
 
@@ -105,7 +113,9 @@ class LatentFit {
     for (size_t k = 0; k < n_chunks; ++k)
       chunks_.emplace_back(data_, n * k / n_chunks, n * (k + 1) / n_chunks, CounterRng(chunk_key, k));
     for (const LatentColumn& c : data.columns()) scores_.push_back(empty_score(c));
-    sweeps_ = n > 0 ? std::min(10, std::max(1, control.rows_per_iteration / static_cast<int>(std::min<size_t>(n, 1000000)))) : 1;
+    sweeps_ =
+        n > 0 ? std::min(10, std::max(1, control.rows_per_iteration / static_cast<int>(std::min<size_t>(n, 1000000))))
+              : 1;
   }
 
   void run(int threads, Interrupt& interrupt, Progress& progress, std::atomic<bool>& stop) {
@@ -119,7 +129,8 @@ class LatentFit {
         status_ = LatentStatus::kInterrupted;
         return;
       }
-      const double gain = settled_at < 0 ? 1.0 : std::pow(static_cast<double>(iterations_ - settled_at + 1), -2.0 / 3.0);
+      const double gain =
+          settled_at < 0 ? 1.0 : std::pow(static_cast<double>(iterations_ - settled_at + 1), -2.0 / 3.0);
       const VectorXd before = packed();
       if (!step(gain, threads)) {
         status_ = LatentStatus::kSingular;
@@ -253,7 +264,8 @@ class LatentFit {
   }
 
   // A Newton step of Robbins-Monro's kind on the inner thresholds, shortened until they rise.
-  static void move_thresholds(std::vector<double>& t, const VectorXd& score, const ThresholdScore& average, double gain) {
+  static void move_thresholds(std::vector<double>& t, const VectorXd& score, const ThresholdScore& average,
+                              double gain) {
     const Index k = score.size() - 2;
     MatrixXd h = average.free_information();
     const double ridge = 1e-6 * (1.0 + h.diagonal().maxCoeff());

@@ -1,12 +1,15 @@
-// Imputations from the latent normal model: a chain of data augmentation for each (Tanner & Wong 1987; Schafer 1997), started at
-// the mode; or fits to bootstrap weights; or conditional means. Imputation i is a function of the key and i alone.
+// Imputations from the latent normal model: a chain of data augmentation for each (Tanner & Wong 1987; Schafer 1997),
+// started at the mode; or fits to bootstrap weights; or conditional means. Imputation i is a function of the key and i
+// alone.
 #pragma once
 #include "latent_normal_fit.h"
 
 namespace emkit {
 
 // An independent stream for each purpose and number.
-inline std::uint64_t latent_stream(std::uint64_t purpose, std::uint64_t i) { return purpose << 48 | i; }
+inline std::uint64_t latent_stream(std::uint64_t purpose, std::uint64_t i) {
+  return purpose << 48 | i;
+}
 enum : std::uint64_t { kStreamFit = 1, kStreamLoglik, kStreamChain, kStreamBootstrap, kStreamMean, kStreamRows };
 
 struct LatentImputation {
@@ -14,10 +17,11 @@ struct LatentImputation {
   std::vector<std::vector<double>> values;  // over columns: the missing cells in the user's order of rows
   VectorXd mean;                            // the parameters it was drawn from, latent units
   MatrixXd covariance;
-  std::vector<std::vector<double>> trace;   // sweep, log determinant, mean (D), variances (D)
+  std::vector<std::vector<double>> trace;  // sweep, log determinant, mean (D), variances (D)
 };
 
-// Where the missing cells of each column go: cell[c][i] is the place of row i (in the data's order) in column c's values.
+// Where the missing cells of each column go: cell[c][i] is the place of row i (in the data's order) in column c's
+// values.
 class MissingCells {
  public:
   explicit MissingCells(const LatentData& data) : counts_(data.columns().size(), 0), cell_(data.columns().size()) {
@@ -44,9 +48,9 @@ class MissingCells {
   std::vector<std::vector<size_t>> cell_;
 };
 
-// Averages over Gibbs draws of what is known of a missing cell given the rest of its row: the conditional mean of a continuous
-// cell (inside its bounds), the probabilities of the levels of a discrete one. Each draw contributes its conditional expectation where
-// that is a univariate integral.
+// Averages over Gibbs draws of what is known of a missing cell given the rest of its row: the conditional mean of a
+// continuous cell (inside its bounds), the probabilities of the levels of a discrete one. Each draw contributes its
+// conditional expectation where that is a univariate integral.
 class LatentSummary {
  public:
   LatentSummary(const LatentData& data, const VectorXd& lower, const VectorXd& upper)
@@ -54,7 +58,8 @@ class LatentSummary {
     for (size_t c = 0; c < sums_.size(); ++c) sums_[c].assign(cells_.count(c) * slots(c), 0.0);
   }
 
-  // Slots of column c: one for each level in use; continuous 1 (mean); censored 4 (below, inside, above, mean weighted by inside).
+  // Slots of column c: one for each level in use; continuous 1 (mean); censored 4 (below, inside, above, mean weighted
+  // by inside).
   size_t slots(size_t c) const {
     const LatentColumn& column = data_.columns()[c];
     return column.discrete() ? column.used.size() : column.kind == LatentKind::kCensored ? 4 : 1;
@@ -73,7 +78,8 @@ class LatentSummary {
       if (column.kind == LatentKind::kNominal) {
         nominal = nominal || column.dims > 0;
       } else if (column.dims > 0) {
-        add_single(column, p.thresholds[c], z[column.first], std::sqrt(covariance[at * pattern.missing.size() + at]), s);
+        add_single(column, p.thresholds[c], z[column.first], std::sqrt(covariance[at * pattern.missing.size() + at]),
+                   s);
       }
       at += column.dims;
     }
@@ -89,7 +95,8 @@ class LatentSummary {
     }
   }
 
-  // The best single value of the missing cell of row i in column c: the most probable level, the mean, the likelier side.
+  // The best single value of the missing cell of row i in column c: the most probable level, the mean, the likelier
+  // side.
   double value(size_t c, size_t i, double n_draws) const {
     const LatentColumn& column = data_.columns()[c];
     const double* s = &sums_[c][cells_.cell(c, i) * slots(c)];
@@ -115,7 +122,8 @@ class LatentSummary {
  private:
   static constexpr int kUtilityDraws = 4;
 
-  void add_single(const LatentColumn& column, const std::vector<double>& thresholds, double mean, double sd, double* s) const {
+  void add_single(const LatentColumn& column, const std::vector<double>& thresholds, double mean, double sd,
+                  double* s) const {
     if (column.kind == LatentKind::kOrdinal) {
       double below = 0.0;
       for (size_t l = 0; l < column.used.size(); ++l) {
@@ -150,18 +158,26 @@ enum class LatentMethod { kPosterior, kBootstrap, kMean };
 
 struct LatentImputeControl {
   LatentMethod method = LatentMethod::kPosterior;
-  int n_sweeps = 50;       // of data augmentation
-  int n_settle = 10;       // sweeps at fixed parameters that bring the latent values from their start to the model's
-  int n_average = 100;     // kMean: draws that are averaged
+  int n_sweeps = 50;    // of data augmentation
+  int n_settle = 10;    // sweeps at fixed parameters that bring the latent values from their start to the model's
+  int n_average = 100;  // kMean: draws that are averaged
   std::uint64_t key = 0;
 };
 
 class LatentImputer {
  public:
-  // `information`: over columns, of the free thresholds (LatentFit::threshold_information). `lower`, `upper`: D, latent units.
+  // `information`: over columns, of the free thresholds (LatentFit::threshold_information). `lower`, `upper`: D, latent
+  // units.
   LatentImputer(const LatentData& data, const LatentParameters& mode, const std::vector<MatrixXd>& information,
-                const LatentPrior& prior, const VectorXd& lower, const VectorXd& upper, const LatentImputeControl& control)
-      : data_(data), mode_(mode), information_(information), prior_(prior), lower_(lower), upper_(upper), control_(control),
+                const LatentPrior& prior, const VectorXd& lower, const VectorXd& upper,
+                const LatentImputeControl& control)
+      : data_(data),
+        mode_(mode),
+        information_(information),
+        prior_(prior),
+        lower_(lower),
+        upper_(upper),
+        control_(control),
         cells_(data) {
     for (double w : data.weights()) total_ += w;
     bounded_ = (lower_.array() > -kInfinity).any() || (upper_.array() < kInfinity).any();
@@ -181,9 +197,12 @@ class LatentImputer {
  private:
   LatentImputation impute(size_t number, Interrupt& interrupt, Progress& progress, std::atomic<bool>& stop) const {
     switch (control_.method) {
-      case LatentMethod::kPosterior: return posterior(number, interrupt, progress, stop);
-      case LatentMethod::kBootstrap: return bootstrap(number, interrupt, stop);
-      case LatentMethod::kMean: break;
+      case LatentMethod::kPosterior:
+        return posterior(number, interrupt, progress, stop);
+      case LatentMethod::kBootstrap:
+        return bootstrap(number, interrupt, stop);
+      case LatentMethod::kMean:
+        break;
     }
     return conditional_mean(number, interrupt, stop);
   }
@@ -194,7 +213,8 @@ class LatentImputer {
   }
 
   // One sweep over all rows. `moments`, when given, receives the completed rows.
-  bool sweep_rows(LatentSweep& sweep, const LatentParameters& p, MatrixXd& z, CounterRng& rng, LatentMoments* moments) const {
+  bool sweep_rows(LatentSweep& sweep, const LatentParameters& p, MatrixXd& z, CounterRng& rng,
+                  LatentMoments* moments) const {
     if (moments) moments->clear();
     for (const LatentPattern& pattern : data_.patterns()) {
       // Rows that are all exact have nothing to draw.
@@ -217,15 +237,16 @@ class LatentImputer {
   // Draws (mean, covariance) given complete latent data, then brings the free scales back to 1, those of z as well.
   bool draw_parameters(const LatentMoments& moments, LatentParameters& p, MatrixXd& z, CounterRng& rng) const {
     const Index d = static_cast<Index>(data_.d());
-    // The free blocks go to their working scale, alpha z; here the prior's scatter is divided by alpha^2 instead, which is the same
-    // because the scale of what comes out is not kept.
+    // The free blocks go to their working scale, alpha z; here the prior's scatter is divided by alpha^2 instead, which
+    // is the same because the scale of what comes out is not kept.
     MatrixXd scatter = prior_.scale;
     for (const LatentColumn& c : data_.columns()) {
       if (!free_scale(c)) continue;
       const Index first = static_cast<Index>(c.first), dims = static_cast<Index>(c.dims);
       const double trace = block_trace(c, prior_, p.precision);
       if (trace > 0.0)
-        scatter.block(first, first, dims, dims) *= draw_chi_square(rng, prior_.df * static_cast<double>(c.dims)) / trace;
+        scatter.block(first, first, dims, dims) *=
+            draw_chi_square(rng, prior_.df * static_cast<double>(c.dims)) / trace;
     }
     const Eigen::LLT<MatrixXd> llt(moments.scatter(total_) + scatter);
     if (llt.info() != Eigen::Success) return false;
@@ -246,7 +267,8 @@ class LatentImputer {
     return true;
   }
 
-  // The thresholds of ordinal columns with 4 levels or more, once from their normal approximation: where the chain starts.
+  // The thresholds of ordinal columns with 4 levels or more, once from their normal approximation: where the chain
+  // starts.
   void start_thresholds(LatentParameters& p, CounterRng& rng) const {
     for (size_t c = 0; c < p.thresholds.size(); ++c)
       for (int attempt = 0; attempt < 50; ++attempt) {
@@ -273,8 +295,8 @@ class LatentImputer {
     return true;
   }
 
-  // A Metropolis step on the thresholds with the coordinate itself integrated out (Cowles 1996, Stat. Comput. 6, 101-111); when it is
-  // accepted the coordinate is drawn anew, so that the pair moves together.
+  // A Metropolis step on the thresholds with the coordinate itself integrated out (Cowles 1996, Stat. Comput. 6,
+  // 101-111); when it is accepted the coordinate is drawn anew, so that the pair moves together.
   void move_thresholds(size_t c, LatentParameters& p, MatrixXd& z, std::vector<double>& mean, CounterRng& rng) const {
     const LatentColumn& column = data_.columns()[c];
     std::vector<double> proposal = p.thresholds[c];
@@ -322,7 +344,8 @@ class LatentImputer {
     start_latents(data_, p, z);
     for (int s = 0; s < control_.n_settle && out.status == LatentStatus::kConverged; ++s) {
       if (stopped(interrupt, stop)) return out;
-      if (!sweep_rows(sweep, p, z, rng, s + 1 == control_.n_settle ? &moments : nullptr)) out.status = LatentStatus::kSingular;
+      if (!sweep_rows(sweep, p, z, rng, s + 1 == control_.n_settle ? &moments : nullptr))
+        out.status = LatentStatus::kSingular;
     }
     const int thin = std::max(1, control_.n_sweeps / 50);
     for (int s = 1; s <= control_.n_sweeps && out.status == LatentStatus::kConverged; ++s) {
@@ -419,7 +442,8 @@ class LatentImputer {
   }
 
   // The last draw of the missing cells, at the last parameters and inside the bounds.
-  void finish(LatentImputation& out, LatentSweep& sweep, const LatentParameters& p, MatrixXd& z, CounterRng& rng) const {
+  void finish(LatentImputation& out, LatentSweep& sweep, const LatentParameters& p, MatrixXd& z,
+              CounterRng& rng) const {
     prepare_values(out);
     for (const LatentPattern& pattern : data_.patterns()) {
       if (pattern.missing_columns.empty()) continue;

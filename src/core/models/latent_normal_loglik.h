@@ -1,6 +1,7 @@
-// The observed-data log-likelihood of the latent normal model: the density of the exact cells times the probability of the region
-// of the limited ones. A region of one coordinate is exact; others by the GHK simulator (Geweke 1991; Hajivassiliou & Keane), on
-// randomly shifted lattice points (Genz & Bretz 2009), which also give the Monte Carlo standard error.
+// The observed-data log-likelihood of the latent normal model: the density of the exact cells times the probability of
+// the region of the limited ones. A region of one coordinate is exact; others by the GHK simulator (Geweke 1991;
+// Hajivassiliou & Keane), on randomly shifted lattice points (Genz & Bretz 2009), which also give the Monte Carlo
+// standard error.
 #pragma once
 #include <cstdint>
 
@@ -20,7 +21,8 @@ class RegionProbability {
  public:
   static constexpr size_t kShifts = 4;
 
-  RegionProbability(size_t d, size_t n_points) : n_points_(n_points), mean_(d), lower_(d), upper_(d), value_(d), shift_(d), v_(d, d) {
+  RegionProbability(size_t d, size_t n_points)
+      : n_points_(n_points), mean_(d), lower_(d), upper_(d), value_(d), shift_(d), v_(d, d) {
     for (size_t candidate = 2; generator_.size() < d; ++candidate) {
       bool prime = true;
       for (size_t k = 2; k * k <= candidate && prime; ++k) prime = candidate % k != 0;
@@ -28,7 +30,8 @@ class RegionProbability {
     }
   }
 
-  // log P(lower < x < upper) for x ~ N(mean, v), the first k entries of the members; adds its variance. False: not positive definite.
+  // log P(lower < x < upper) for x ~ N(mean, v), the first k entries of the members; adds its variance. False: not
+  // positive definite.
   bool evaluate(size_t k, CounterRng& rng, double& log_p, double& variance) {
     if (k == 0) return true;
     if (k == 1) {
@@ -145,15 +148,19 @@ class LatentLoglikTask {
     std::vector<Index> exact, limited;
     for (size_t c : pattern.exact_columns) exact.push_back(static_cast<Index>(data_.columns()[c].first));
     for (size_t c : pattern.limited_columns)
-      for (size_t j = 0; j < data_.columns()[c].dims; ++j) limited.push_back(static_cast<Index>(data_.columns()[c].first + j));
+      for (size_t j = 0; j < data_.columns()[c].dims; ++j)
+        limited.push_back(static_cast<Index>(data_.columns()[c].first + j));
     const Index e = static_cast<Index>(exact.size()), k = static_cast<Index>(limited.size());
     if (e + k == 0) return true;
     MatrixXd see(e, e), ske(k, e), skk(k, k);
     for (Index a = 0; a < e; ++a)
-      for (Index b = 0; b < e; ++b) see(a, b) = p_.covariance(exact[static_cast<size_t>(a)], exact[static_cast<size_t>(b)]);
+      for (Index b = 0; b < e; ++b)
+        see(a, b) = p_.covariance(exact[static_cast<size_t>(a)], exact[static_cast<size_t>(b)]);
     for (Index a = 0; a < k; ++a) {
-      for (Index b = 0; b < e; ++b) ske(a, b) = p_.covariance(limited[static_cast<size_t>(a)], exact[static_cast<size_t>(b)]);
-      for (Index b = 0; b < k; ++b) skk(a, b) = p_.covariance(limited[static_cast<size_t>(a)], limited[static_cast<size_t>(b)]);
+      for (Index b = 0; b < e; ++b)
+        ske(a, b) = p_.covariance(limited[static_cast<size_t>(a)], exact[static_cast<size_t>(b)]);
+      for (Index b = 0; b < k; ++b)
+        skk(a, b) = p_.covariance(limited[static_cast<size_t>(a)], limited[static_cast<size_t>(b)]);
     }
     const Eigen::LLT<MatrixXd> llt(see);
     if (e > 0 && llt.info() != Eigen::Success) return false;
@@ -166,9 +173,11 @@ class LatentLoglikTask {
     bool good = true;
     for (size_t i = begin; i < end; ++i) {
       if (!(data_.weights()[i] > 0.0)) continue;
-      for (Index a = 0; a < e; ++a) r(a) = data_.exact(i, pattern.exact_columns[static_cast<size_t>(a)]) - p_.mean(exact[static_cast<size_t>(a)]);
+      for (Index a = 0; a < e; ++a)
+        r(a) = data_.exact(i, pattern.exact_columns[static_cast<size_t>(a)]) - p_.mean(exact[static_cast<size_t>(a)]);
       if (e > 0) llt.matrixL().solveInPlace(r);
-      for (Index a = 0; a < k; ++a) mean(a) = p_.mean(limited[static_cast<size_t>(a)]) + (e > 0 ? half.col(a).dot(r) : 0.0);
+      for (Index a = 0; a < k; ++a)
+        mean(a) = p_.mean(limited[static_cast<size_t>(a)]) + (e > 0 ? half.col(a).dot(r) : 0.0);
       double log_p = constant - 0.5 * r.squaredNorm(), variance = 0.0;
       for (Index a = 0; a < k; ++a) {
         region.mean()[static_cast<size_t>(a)] = mean(a);

@@ -22,31 +22,36 @@ class LatentRows {
   // cannot be factored.
   bool draw(double* out, int threads) const {
     const size_t n = data_.n(), columns = data_.columns().size();
-    return over_patterns(threads, [&](LatentSweep& sweep, const LatentPattern& pattern, size_t i, double* z, CounterRng& rng) {
-      for (int s = 0; s < settle(pattern); ++s) sweep.draw_limited(i, z, rng);
-      for (size_t r = 0; r < control_.n_draws; ++r) {
-        for (int s = 0; s < (pattern.limited_columns.empty() ? 0 : control_.n_between); ++s) sweep.draw_limited(i, z, rng);
-        sweep.fill_missing_within(z, rng, lower_, upper_);
-        for (size_t c : pattern.missing_columns)
-          out[(r * columns + c) * n + data_.row(i)] = decode_value(data_.columns()[c], p_.thresholds[c], z);
-      }
-    });
+    return over_patterns(
+        threads, [&](LatentSweep& sweep, const LatentPattern& pattern, size_t i, double* z, CounterRng& rng) {
+          for (int s = 0; s < settle(pattern); ++s) sweep.draw_limited(i, z, rng);
+          for (size_t r = 0; r < control_.n_draws; ++r) {
+            for (int s = 0; s < (pattern.limited_columns.empty() ? 0 : control_.n_between); ++s)
+              sweep.draw_limited(i, z, rng);
+            sweep.fill_missing_within(z, rng, lower_, upper_);
+            for (size_t c : pattern.missing_columns)
+              out[(r * columns + c) * n + data_.row(i)] = decode_value(data_.columns()[c], p_.thresholds[c], z);
+          }
+        });
   }
 
   // Fills the averages behind value() and probability().
   bool summarise(int threads) {
-    return over_patterns(threads, [&](LatentSweep& sweep, const LatentPattern& pattern, size_t i, double* z, CounterRng& rng) {
-      for (int s = 0; s < settle(pattern); ++s) sweep.draw_limited(i, z, rng);
-      const std::vector<double>& covariance = sweep.missing_covariance();
-      for (int s = 0; s < control_.n_average; ++s) {
-        sweep.draw_limited(i, z, rng);
-        summary_.add(sweep, p_, covariance, i, z, rng);
-      }
-    });
+    return over_patterns(threads,
+                         [&](LatentSweep& sweep, const LatentPattern& pattern, size_t i, double* z, CounterRng& rng) {
+                           for (int s = 0; s < settle(pattern); ++s) sweep.draw_limited(i, z, rng);
+                           const std::vector<double>& covariance = sweep.missing_covariance();
+                           for (int s = 0; s < control_.n_average; ++s) {
+                             sweep.draw_limited(i, z, rng);
+                             summary_.add(sweep, p_, covariance, i, z, rng);
+                           }
+                         });
   }
 
   double value(size_t c, size_t i) const { return summary_.value(c, i, control_.n_average); }
-  double probability(size_t c, size_t i, size_t level) const { return summary_.probability(c, i, level, control_.n_average); }
+  double probability(size_t c, size_t i, size_t level) const {
+    return summary_.probability(c, i, level, control_.n_average);
+  }
 
  private:
   int settle(const LatentPattern& pattern) const { return pattern.limited_columns.empty() ? 0 : control_.n_settle; }
