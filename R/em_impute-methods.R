@@ -71,7 +71,7 @@ impute_items <- function(x) {
 # What both print() and summary() say of the model.
 model_items <- function(x) {
   d <- length(x$parameters$mean)
-  words <- switch(x$model, normal = "joint normal of", latent = "latent normal (Gaussian copula) of", none = "none")
+  words <- switch(x$model, normal = "joint normal of", latent = "latent normal of", none = "none")
   list(
     model = if (x$model == "none") "none: no column is modelled" else paste0(
       words, " ", count_of(d, if (x$model == "normal") "variable" else "dimension"),
@@ -93,15 +93,21 @@ chain_words <- function(x) {
   worst <- x$chain$worst
   paste0(
     if (isTRUE(x$chain$exact) && x$m > 0L) "none needed: exact draws, as the patterns are monotone; ",
-    if (isTRUE(x$chain$spacing > 0L) && x$m > 0L) paste0(count_of(x$chain$spacing, "step"), " for each imputation; "),
-    if (x$model == "latent") "autocorrelation of a step " else "worst fraction of missing information ",
-    if (is.na(worst)) "unknown" else format(round(worst, 3), nsmall = 3)
+    if (isTRUE(x$chain$spacing > 0L) && x$m > 0L) paste0(count_of(x$chain$spacing, "step"), " each; "),
+    if (x$model == "latent" && is.na(worst)) {
+      "none"
+    } else if (x$model == "latent") {
+      paste("autocorrelation of a step", format(round(worst, 3), nsmall = 3))
+    } else {
+      paste("worst fraction of missing information",
+            if (is.na(worst)) "unknown" else format(round(worst, 3), nsmall = 3))
+    }
   )
 }
 
 prior_words <- function(prior) {
   if (is.null(prior)) return("none")
-  if (!is.null(prior$words)) return(prior$words)
+  if (!is.null(prior$words)) return(paste0(prior$words, if (!is.null(prior$reason)) paste0(": ", prior$reason)))
   if (is.null(prior$lambda)) return(describe_mvnorm_prior(prior$prior))
   paste0("ridge of ", count_of_pseudo(prior$lambda), if (!is.null(prior$reason)) paste0(": ", prior$reason))
 }
@@ -354,13 +360,22 @@ latent_probabilities <- function(object, x) {
 # For a latent model: quantiles of the missing cells, from draws; list of matrices, one for each tail.
 latent_quantiles <- function(object, x, tails, n_draws = 400L) {
   encoder <- object$encoder
-  draws <- latent_rows_(x, encoder$kind, encoder$levels, encoder$mass, object$fit, "draw", n_draws, draw_key(),
-                        resolve_threads(object$control))
-  dim(draws) <- c(length(x), n_draws)
-  missing <- which(is.na(x))
   result <- list(x, x)
-  limits <- t(apply(draws[missing, , drop = FALSE], 1L, stats::quantile, probs = tails, names = FALSE, type = 1L))
-  for (i in 1:2) result[[i]][missing] <- limits[, i]
+  rows <- which(rowSums(is.na(x)) > 0L)
+  # blocks of rows that keep the draws below some 50 MB
+  block <- max(1L, as.integer(6e6 / (n_draws * ncol(x))))
+  for (part in split(rows, (seq_along(rows) - 1L) %/% block)) {
+    own <- x[part, , drop = FALSE]
+    draws <- latent_rows_(own, encoder$kind, encoder$levels, encoder$mass, object$fit, "draw", n_draws, draw_key(),
+                          resolve_threads(object$control))
+    dim(draws) <- c(length(own), n_draws)
+    missing <- which(is.na(own))
+    limits <- apply(draws[missing, , drop = FALSE], 1L, stats::quantile, probs = tails, names = FALSE, type = 1L)
+    for (i in 1:2) {
+      own[missing] <- limits[i, ]
+      result[[i]][part, ] <- own
+    }
+  }
   result
 }
 

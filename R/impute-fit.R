@@ -75,18 +75,19 @@ few_rows <- function(x) {
   together <- crossprod(!is.na(x))
   least <- min(together[together > 0])
   apart <- which(together == 0 & lower.tri(together), arr.ind = TRUE)
+  together_words <- if (p > 1L && least < n) {
+    sprintf("some pairs of columns are seen together in %s only", count_of(as.integer(least), "row"))
+  }
   if (least <= p + 1L) {
-    words <- if (p >= n) "there are as many columns as rows, or more" else "there are hardly more rows than columns"
+    words <- if (p >= n) "there are no more rows than columns" else "there are hardly more rows than columns"
+    size <- paste0(" (", count_of(n, "row"), ", ", count_of(p, "column"), " in the model)")
     # enough for a proper posterior, and what the correlations themselves ask for
-    return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE, reason = sprintf(
-      "%s (%s, %s in the model, some pairs of them seen together in %d rows only)", words, count_of(n, "row"),
-      count_of(p, "column"), least
-    )))
+    return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE,
+                reason = paste(c(paste0(words, size), together_words), collapse = "; ")))
   }
   if (least < 2L * p + 2L) {
-    return(list(lambda = 1, wide = FALSE, reason = sprintf(
-      "some pairs of the %d columns in the model are seen together in %d rows only", p, as.integer(least)
-    )))
+    if (is.null(together_words)) together_words <- sprintf("there are only %d rows for %d columns", n, p)
+    return(list(lambda = 1, wide = FALSE, reason = together_words))
   }
   if (nrow(apart) > 0L) {
     # without it their correlation would be drawn from a density that rises to 1 and -1
@@ -274,10 +275,9 @@ latent_prior <- function(prior) {
 
 # The latent model always has a prior: without one a category that another column tells apart perfectly has no estimate.
 latent_prior_report <- function(prior, fit) {
-  list(lambda = fit$prior$df, reason = NULL, words = sprintf(
-    "inverse Wishart of %s%s", count_of_pseudo(fit$prior$df),
-    if (is.numeric(prior)) "" else ", for the latent covariance"
-  ))
+  wide <- identical(prior, "auto") && fit$prior$df > 1
+  list(lambda = fit$prior$df, words = paste("inverse Wishart of", count_of_pseudo(fit$prior$df)),
+       reason = if (wide) sprintf("the rows are few for %d latent dimensions", length(fit$mean)))
 }
 
 # Names of the latent dimensions: of the column, and for nominal columns of the level too.

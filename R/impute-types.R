@@ -40,6 +40,7 @@ data_columns <- function(data, argument = "data") {
 
 # Missing cells of one column; a list column misses what is NULL or a single NA, a matrix column a row with any NA.
 missing_cells <- function(x) {
+  if (inherits(x, "POSIXlt")) x <- as.POSIXct(x)
   if (is.data.frame(x)) return(rowSums(is.na(x)) > 0L)
   if (is.list(x)) return(vapply(x, function(v) is.null(v) || (is.atomic(v) && length(v) == 1L && is.na(v)), NA))
   missing <- is.na(x)
@@ -222,6 +223,8 @@ learn_column <- function(x, name, type, bounds, transform, skipped) {
                n_observed = sum(!missing), variables = character(), note = "", role = "carried", template = x[0L])
   if (is.data.frame(x) || !is.null(dim(x))) spec$template <- NULL
   chosen <- if (is.null(type)) automatic_type(x) else check_type(type, x, name)
+  # what has a scale is no category
+  if (is.null(type) && chosen == "count" && !(is.null(bounds) && is.null(transform))) chosen <- "integer"
   spec$type <- chosen
   if (!is.null(skipped)) return(carry_column(spec, skipped))
   if (chosen == "carried") {

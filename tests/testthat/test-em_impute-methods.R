@@ -9,7 +9,7 @@ test_that("print() is short and says what matters", {
   expect_match(text, "Ozone \\(37\\), Solar.R \\(7\\): 44 cells in 42 rows")
   expect_match(text, "worst fraction of missing\\s+information 0\\.36")
   expect_match(text, "prior +none")
-  expect_lte(length(capture.output(print(impute(every_class(), m = 2)))), 18)
+  expect_lte(length(capture.output(print(impute(every_class(), m = 2)))), 15)
   expect_output(print(impute(airquality, method = "none")), "predict\\(\\) imputes new data")
 })
 

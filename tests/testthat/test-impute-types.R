@@ -131,3 +131,9 @@ test_that("semicontinuous columns keep their mass points and have values between
   expect_true(all(imp$imputed$expense >= 0))
   expect_match(impute(d)$columns$note[2], "semicontinuous")
 })
+
+test_that("few whole numbers with bounds or a transformation are numbers, not categories", {
+  d <- data.frame(count = c(rep(0:4, 8), NA, NA), x = rnorm(42))
+  expect_equal(impute(d, bounds = list(count = c(0, 10)))$columns$type[1], "integer")
+  expect_equal(impute(~ sqrt(count) + x, data = d)$columns$type[1], "integer")
+})
