@@ -518,6 +518,7 @@ predict_intervals <- function(object, new, x, level) {
 
 # list(mean, lower, upper): matrices on the model's scale, limits at the given tail probabilities.
 missing_intervals <- function(object, x, tails) {
+  if (object$model == "none") return(list(mean = x, lower = x, upper = x))
   mean <- model_rows(object, x, "mean")
   if (object$model == "normal") {
     # of the normal distribution, truncated to the bounds
