@@ -64,7 +64,7 @@ struct MvnSums {
 // With K = Sigma^-1 and a pattern's observed and missing variables o and m: the missing part given the observed part
 // has covariance K_mm^-1 and regression matrix B = -K_mm^-1 K_mo, |Sigma_oo| = |Sigma| |K_mm| and
 // Sigma_oo^-1 = K_oo + K_om B. So a pattern costs a factorisation of the missing block, which is the small one when
-// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, P1)
+// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, N1)
 class MvnPatternStep {
  public:
   explicit MvnPatternStep(size_t d) : d_(d) {}
@@ -368,7 +368,7 @@ class MvnPatternStep {
   }
 
   // One row whose missing cells have priors. chol() is that of K_mm + D with D the prior precisions; the row's
-  // contribution is the integral of its density times the (unnormalised) priors. (formulas.Rmd, P4)
+  // contribution is the integral of its density times the (unnormalised) priors. (formulas.Rmd, N5)
   void with_priors(MvnSums& sums) {
     const PatternGroup& g = *group_;
     const size_t m = g.n_missing();
