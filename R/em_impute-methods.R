@@ -341,6 +341,7 @@ model_rows <- function(object, x, what) {
   threads <- resolve_threads(object$control)
   key <- if (what == "draw") draw_key() else c(0, 0)
   if (object$model == "normal") {
+    if (what == "mean") return(bounded_means(x, object$parameters, encoder, threads))
     return(mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, what, encoder$lower, encoder$upper,
                         key, threads))
   }
