@@ -53,11 +53,25 @@ fit_normal_auto <- function(x, cell_priors, control) {
     run$prior <- list(lambda = few$lambda, reason = few$reason, prior = ridge_prior(few$lambda))
     return(run)
   }
+  # What the fit without a prior warns of is passed on only if that fit is kept.
+  warnings <- list()
   run <- if (is.null(collinear_rows(x))) {
-    tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
-             em_error_too_few_rows = function(e) NULL)
+    withCallingHandlers(
+      tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
+               em_error_too_few_rows = function(e) NULL),
+      em_warning = function(w) {
+        warnings[[length(warnings) + 1L]] <<- w
+        invokeRestart("muffleWarning")
+      }
+    )
   }
-  if (!is.null(run) && is.null(collinear_among(run$parameters$covariance, 1e-9))) return(run)
+  if (!is.null(run)) {
+    null <- collinear_among(run$parameters$covariance, if (run$status == "non_monotone") 2e-5 else 1e-9)
+    if (is.null(null)) {
+      for (w in warnings) warning(w)
+      return(run)
+    }
+  }
   # The null directions show in a fit with a ridge that is too weak to matter otherwise.
   lambda <- 1e-6 * nrow(x)
   again <- normal_run(x, ridge_prior(lambda), cell_priors, control)

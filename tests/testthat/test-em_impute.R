@@ -283,6 +283,7 @@ test_that("harsh bounds are kept without a pile at the bound", {
 })
 
 test_that("a fit that does not converge says so by flag, warning and print", {
+  skip_if_not_installed("mice")
   control <- em_control(max_iter = 2, progress = FALSE)
   warning <- expect_warning(impute(mice::boys[c("age", "hgt", "wgt", "hc")], control = control, method = "mean"),
                             class = "em_warning_not_converged")
