@@ -185,7 +185,7 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
     most <- 1000L
   }
   steps <- if (is.na(worst) || worst <= 0) 10 else if (worst >= 1) Inf else ceiling(log(0.01) / log(worst))
-  if (run$model == "latent") steps <- max(steps, 50)
+  if (run$model == "latent") steps <- max(steps, 30)
   if (steps > most) {
     em_warn(sprintf(paste0("The worst fraction of missing information is %s: %s steps of the chain would be needed ",
                            "for independent draws, and %s are made. Some parameter is hardly determined by the data; ",
@@ -341,9 +341,11 @@ latent_df <- function(encoder, fit) {
 
 # How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how
 # many imputations are asked for.
-pilot_latent <- function(x, run, control, n_sweeps = 200L) {
+pilot_latent <- function(x, run, control, n_sweeps = 200L, n_rows = 500L) {
   encoder <- run$encoder
   key <- draw_key()
+  # the share of information that is missing hardly depends on the number of rows
+  x <- x[rows_to_draw(nrow(x), n_rows), , drop = FALSE]
   out <- latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, "posterior", 2L, 0, n_sweeps,
                         encoder$lower, encoder$upper, key, resolve_threads(control), NULL)
   trace <- out$trace

@@ -105,8 +105,8 @@ test_that("exactly collinear and duplicate columns are named, imputed consistent
   d$copy <- d$v3
   d$sum[5:9] <- NA
   d$copy[11:30] <- NA
-  message <- expect_message(em_impute(d, m = 2), "linear in", class = "em_message_ridge")
-  imp <- with_seed(1, impute(d, m = 3))
+  message <- expect_message(quietly(em_impute(d, m = 2)), "linear in", class = "em_message_ridge")
+  imp <- with_seed(1, quietly(impute(d, m = 3)))
   expect_gt(imp$prior$lambda, 0)
   expect_match(paste(imp$columns$note, collapse = " "), "collinear with")
   done <- em_complete(imp)
