@@ -198,6 +198,10 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
     latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, method, m, 0, chain$spacing,
                    encoder$lower, encoder$upper, key, threads, show)
   }
+  if (method == "mean" && run$model == "normal" && nrow(cell_priors) == 0L) {
+    z <- bounded_means(x, run$parameters, encoder, threads)
+    out$values <- lapply(out$columns, function(j) z[is.na(x[, j]), j, drop = FALSE])
+  }
   bad <- if (run$model == "normal") sum(!out$fine) else sum(out$status == "singular")
   if (bad > 0L && method != "mean") {
     em_warn(sprintf(paste0("%s of %d met a singular covariance matrix and rests on the last one before it. Use a ",
@@ -206,6 +210,26 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
   }
   list(values = out$values, columns = out$columns, draws = name_draws(out, run$parameters$mean),
        trace = chain_trace(out$trace, names(run$parameters$mean)))
+}
+
+# Rows of a joint normal with their missing cells at conditional means; where a column has bounds, at the mean of the
+# conditional distribution within them.
+bounded_means <- function(x, parameters, encoder, threads) {
+  free <- rep(Inf, ncol(x))
+  rows <- function(what) mvnorm_rows_(x, parameters$mean, parameters$covariance, what, -free, free, c(0, 0), threads)
+  z <- rows("mean")
+  bounded <- which(is.finite(encoder$lower) | is.finite(encoder$upper))
+  bounded <- bounded[colSums(is.na(x[, bounded, drop = FALSE])) > 0L]
+  if (length(bounded) == 0L) return(z)
+  sd <- rows("sd")
+  for (j in bounded) {
+    at <- which(is.na(x[, j]))
+    # 0 where the observed cells leave nothing open
+    s <- pmax(sd[at, j], 1e-12 * sqrt(parameters$covariance[j, j]))
+    m <- truncated_normal_((encoder$lower[j] - z[at, j]) / s, (encoder$upper[j] - z[at, j]) / s, 0, "mean")
+    z[at, j] <- pmin(pmax(z[at, j] + s * m, encoder$lower[j]), encoder$upper[j])
+  }
+  z
 }
 
 # The prior of the posterior draws: Jeffreys', |Sigma|^-(p + 1) / 2, with the pseudo-observations of a ridge on top.

@@ -397,3 +397,16 @@ test_that("coverage of 95 % intervals is about right in small samples", {
   # binomial: .95 within 3.5 standard errors of 200 repetitions
   expect_true(all(rowMeans(covered) > 0.895))
 })
+
+test_that("conditional means within bounds are those of the truncated distribution", {
+  imp <- impute(as.matrix(airquality[1:4]), bounds = list(Ozone = c(0, 60)), method = "mean")
+  free <- impute(as.matrix(airquality[1:4]), method = "none")
+  plain <- predict(free, airquality[1:4], type = "interval", level = 0.5)
+  first <- plain[plain$column == "Ozone", ][1, ]
+  sd <- (first$upper - first$lower) / (2 * qnorm(0.75))
+  by_hand <- integrate(function(z) z * dnorm(z, first$estimate, sd), 0, 60)$value /
+    diff(pnorm(c(0, 60), first$estimate, sd))
+  expect_equal(imp$imputed$Ozone[1, 1], by_hand, tolerance = 1e-6, ignore_attr = TRUE)
+  expect_true(all(imp$imputed$Ozone > 0 & imp$imputed$Ozone < 60))
+  expect_equal(predict(imp)[5, 1], imp$imputed$Ozone[1, 1], ignore_attr = TRUE)
+})
