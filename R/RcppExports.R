@@ -21,6 +21,30 @@ gmm_statistics_ <- function(x, parameters, weights, known, threads) {
     .Call(`_emkit_gmm_statistics_`, x, parameters, weights, known, threads)
 }
 
+latent_fit_ <- function(x, kind, levels, mass, weights, prior, control, key, threads, show) {
+    .Call(`_emkit_latent_fit_`, x, kind, levels, mass, weights, prior, control, key, threads, show)
+}
+
+latent_impute_ <- function(x, kind, levels, mass, weights, fit, method, m, first, n_sweeps, lower, upper, key, threads, show) {
+    .Call(`_emkit_latent_impute_`, x, kind, levels, mass, weights, fit, method, m, first, n_sweeps, lower, upper, key, threads, show)
+}
+
+latent_rows_ <- function(x, kind, levels, mass, fit, what, n_draws, key, threads) {
+    .Call(`_emkit_latent_rows_`, x, kind, levels, mass, fit, what, n_draws, key, threads)
+}
+
+truncated_normal_ <- function(a, b, u, what) {
+    .Call(`_emkit_truncated_normal_`, a, b, u, what)
+}
+
+random_ <- function(key, stream, n, kind, a, b) {
+    .Call(`_emkit_random_`, key, stream, n, kind, a, b)
+}
+
+wishart_ <- function(key, n, df, v) {
+    .Call(`_emkit_wishart_`, key, n, df, v)
+}
+
 mvnorm_fit_ <- function(x, weights, prior, cell_priors, starts, control, threads, show) {
     .Call(`_emkit_mvnorm_fit_`, x, weights, prior, cell_priors, starts, control, threads, show)
 }

@@ -4,6 +4,9 @@
 #'
 #' - [em_gmm()] fits Gaussian mixtures: all fourteen covariance structures, missing values, weights,
 #'   noise, known labels, and the choice of structure and number of components.
+#' - [em_mvnorm()] estimates mean and covariance of incomplete multivariate data.
+#' - [em_impute()] imputes the missing values of data frames; [em_complete()], [em_pool()] and [em_pool_test()] work with
+#'   the imputations.
 #'
 #' Every fit goes through one EM loop, set by [em_control()]: how it starts, accelerates and stops,
 #' and on how many threads. A fit is a plain list of class `em_fit`, made for [summary()], [plot()],

@@ -98,6 +98,108 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// latent_fit_
+Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass, Rcpp::Nullable<Rcpp::NumericVector> weights, SEXP prior, Rcpp::List control, Rcpp::NumericVector key, int threads, SEXP show);
+RcppExport SEXP _emkit_latent_fit_(SEXP xSEXP, SEXP kindSEXP, SEXP levelsSEXP, SEXP massSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP controlSEXP, SEXP keySEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type levels(levelsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type mass(massSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(latent_fit_(x, kind, levels, mass, weights, prior, control, key, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// latent_impute_
+Rcpp::List latent_impute_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::List fit, std::string method, int m, double first, int n_sweeps, Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericVector key, int threads, SEXP show);
+RcppExport SEXP _emkit_latent_impute_(SEXP xSEXP, SEXP kindSEXP, SEXP levelsSEXP, SEXP massSEXP, SEXP weightsSEXP, SEXP fitSEXP, SEXP methodSEXP, SEXP mSEXP, SEXP firstSEXP, SEXP n_sweepsSEXP, SEXP lowerSEXP, SEXP upperSEXP, SEXP keySEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type levels(levelsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type mass(massSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type fit(fitSEXP);
+    Rcpp::traits::input_parameter< std::string >::type method(methodSEXP);
+    Rcpp::traits::input_parameter< int >::type m(mSEXP);
+    Rcpp::traits::input_parameter< double >::type first(firstSEXP);
+    Rcpp::traits::input_parameter< int >::type n_sweeps(n_sweepsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type lower(lowerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type upper(upperSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(latent_impute_(x, kind, levels, mass, weights, fit, method, m, first, n_sweeps, lower, upper, key, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// latent_rows_
+SEXP latent_rows_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass, Rcpp::List fit, std::string what, int n_draws, Rcpp::NumericVector key, int threads);
+RcppExport SEXP _emkit_latent_rows_(SEXP xSEXP, SEXP kindSEXP, SEXP levelsSEXP, SEXP massSEXP, SEXP fitSEXP, SEXP whatSEXP, SEXP n_drawsSEXP, SEXP keySEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type levels(levelsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type mass(massSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type fit(fitSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    Rcpp::traits::input_parameter< int >::type n_draws(n_drawsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(latent_rows_(x, kind, levels, mass, fit, what, n_draws, key, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// truncated_normal_
+Rcpp::NumericVector truncated_normal_(Rcpp::NumericVector a, Rcpp::NumericVector b, double u, std::string what);
+RcppExport SEXP _emkit_truncated_normal_(SEXP aSEXP, SEXP bSEXP, SEXP uSEXP, SEXP whatSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type a(aSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type b(bSEXP);
+    Rcpp::traits::input_parameter< double >::type u(uSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    rcpp_result_gen = Rcpp::wrap(truncated_normal_(a, b, u, what));
+    return rcpp_result_gen;
+END_RCPP
+}
+// random_
+Rcpp::NumericVector random_(double key, double stream, int n, std::string kind, double a, double b);
+RcppExport SEXP _emkit_random_(SEXP keySEXP, SEXP streamSEXP, SEXP nSEXP, SEXP kindSEXP, SEXP aSEXP, SEXP bSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type key(keySEXP);
+    Rcpp::traits::input_parameter< double >::type stream(streamSEXP);
+    Rcpp::traits::input_parameter< int >::type n(nSEXP);
+    Rcpp::traits::input_parameter< std::string >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< double >::type a(aSEXP);
+    Rcpp::traits::input_parameter< double >::type b(bSEXP);
+    rcpp_result_gen = Rcpp::wrap(random_(key, stream, n, kind, a, b));
+    return rcpp_result_gen;
+END_RCPP
+}
+// wishart_
+Rcpp::NumericVector wishart_(double key, int n, double df, Eigen::MatrixXd v);
+RcppExport SEXP _emkit_wishart_(SEXP keySEXP, SEXP nSEXP, SEXP dfSEXP, SEXP vSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type n(nSEXP);
+    Rcpp::traits::input_parameter< double >::type df(dfSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type v(vSEXP);
+    rcpp_result_gen = Rcpp::wrap(wishart_(key, n, df, v));
+    return rcpp_result_gen;
+END_RCPP
+}
 // mvnorm_fit_
 Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
 RcppExport SEXP _emkit_mvnorm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP cell_priorsSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -316,6 +418,12 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
+    {"_emkit_latent_fit_", (DL_FUNC) &_emkit_latent_fit_, 10},
+    {"_emkit_latent_impute_", (DL_FUNC) &_emkit_latent_impute_, 15},
+    {"_emkit_latent_rows_", (DL_FUNC) &_emkit_latent_rows_, 9},
+    {"_emkit_truncated_normal_", (DL_FUNC) &_emkit_truncated_normal_, 4},
+    {"_emkit_random_", (DL_FUNC) &_emkit_random_, 6},
+    {"_emkit_wishart_", (DL_FUNC) &_emkit_wishart_, 4},
     {"_emkit_mvnorm_fit_", (DL_FUNC) &_emkit_mvnorm_fit_, 8},
     {"_emkit_mvnorm_fit_statistics_", (DL_FUNC) &_emkit_mvnorm_fit_statistics_, 5},
     {"_emkit_mvnorm_statistics_", (DL_FUNC) &_emkit_mvnorm_statistics_, 3},
