@@ -25,8 +25,16 @@ mvnorm_fit_ <- function(x, weights, prior, cell_priors, starts, control, threads
     .Call(`_emkit_mvnorm_fit_`, x, weights, prior, cell_priors, starts, control, threads, show)
 }
 
-mvnorm_information_ <- function(x, weights, prior, mean, covariance, what, meat, threads) {
-    .Call(`_emkit_mvnorm_information_`, x, weights, prior, mean, covariance, what, meat, threads)
+mvnorm_fit_statistics_ <- function(statistics, prior, starts, control, threads) {
+    .Call(`_emkit_mvnorm_fit_statistics_`, statistics, prior, starts, control, threads)
+}
+
+mvnorm_statistics_ <- function(x, weights, threads) {
+    .Call(`_emkit_mvnorm_statistics_`, x, weights, threads)
+}
+
+mvnorm_information_ <- function(x, weights, prior, cell_priors, mean, covariance, what, meat, threads) {
+    .Call(`_emkit_mvnorm_information_`, x, weights, prior, cell_priors, mean, covariance, what, meat, threads)
 }
 
 mvnorm_objective_ <- function(x, weights, prior, mean, covariance, threads) {

@@ -19,3 +19,8 @@ em_abort <- function(message, class, ..., call = NULL) {
 em_warn <- function(message, class, ..., call = NULL) {
   warning(em_condition("warning", class, message, call, list(...)))
 }
+
+# Informs by a message with a class, em_message_<class>, which suppressMessages() silences.
+em_inform <- function(message, class, ...) {
+  message(em_condition("message", class, paste0(message, "\n"), NULL, list(...)))
+}

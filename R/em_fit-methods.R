@@ -192,11 +192,16 @@ percent_names <- function(probabilities) {
   paste(format(100 * probabilities, trim = TRUE, scientific = FALSE, digits = 3), "%")
 }
 
-# TRUE for coefficients such as covariance[a,a,1], which are variances.
+# TRUE for coefficients such as covariance[a,a] and covariance[a,a,1], which are variances.
 is_variance_name <- function(names) {
-  inner <- sub("^covariance\\[(.*),[^,]*\\]$", "\\1", names)
+  whole <- sub("^covariance\\[(.*)\\]$", "\\1", names)
+  startsWith(names, "covariance[") & (twice_the_same(whole) | twice_the_same(sub(",[^,]*$", "", whole)))
+}
+
+# "a,a".
+twice_the_same <- function(inner) {
   half <- (nchar(inner) - 1) / 2
-  startsWith(names, "covariance[") & half == floor(half) &
+  half >= 1 & half == floor(half) &
     substr(inner, 1, half) == substr(inner, half + 2, nchar(inner))
 }
 
@@ -309,4 +314,22 @@ selected_cell <- function(object) {
 # Largest value of each row.
 row_max <- function(z) {
   z[cbind(seq_len(nrow(z)), max.col(z, "first"))]
+}
+
+# What simulate() methods share: `nsim` data sets by draw(), the seed and the shape of the result as stats::simulate().
+simulate_sets <- function(nsim, seed, draw) {
+  if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) {
+    stats::runif(1)
+  }
+  state <- get(".Random.seed", envir = globalenv())
+  if (is.null(seed)) {
+    seed_used <- state
+  } else {
+    on.exit(assign(".Random.seed", state, envir = globalenv()))
+    set.seed(seed)
+    seed_used <- structure(seed, kind = as.list(RNGkind()))
+  }
+  draws <- lapply(seq_len(nsim), function(i) draw())
+  result <- if (nsim == 1) draws[[1]] else stats::setNames(draws, paste0("sim_", seq_len(nsim)))
+  structure(result, seed = seed_used)
 }

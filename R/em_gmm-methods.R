@@ -205,27 +205,14 @@ row_logsumexp <- function(m) {
 #' @export
 simulate.em_gmm <- function(object, nsim = 1, seed = NULL, n_rows = object$n_rows, ...) {
   check_dots_empty(..., .function = "simulate.em_gmm")
-  check_count(nsim, "nsim")
-  check_count(n_rows, "n_rows")
-  if (!exists(".Random.seed", envir = globalenv(), inherits = FALSE)) {
-    stats::runif(1)
-  }
-  state <- get(".Random.seed", envir = globalenv())
-  if (is.null(seed)) {
-    seed_used <- state
-  } else {
-    on.exit(assign(".Random.seed", state, envir = globalenv()))
-    set.seed(seed)
-    seed_used <- structure(seed, kind = as.list(RNGkind()))
-  }
+  nsim <- check_count(nsim, "nsim")
+  n_rows <- check_count(n_rows, "n_rows")
   box <- noise_box(object)
-  draws <- lapply(seq_len(nsim), function(i) {
+  simulate_sets(nsim, seed, function() {
     draw <- draw_gmm(object$parameters, n_rows, box)
     colnames(draw$x) <- object$variables
     structure(as.data.frame(draw$x, optional = TRUE), classification = draw$class)
   })
-  result <- if (nsim == 1) draws[[1]] else stats::setNames(draws, paste0("sim_", seq_len(nsim)))
-  structure(result, seed = seed_used)
 }
 
 # One data set from a mixture: list(x = n x d, class = integer n).
@@ -644,15 +631,10 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
   cat(gmm_title(as_fit), "", sep = "\n")
   cat(fit_table_lines(x$fit_table), sep = "\n")
   cat("\nTrust report\n")
-  report <- c(
+  print_report(c(
     report_convergence(x), report_starts(x), report_degeneracy(x), report_identification(x),
     report_missing(x)
-  )
-  for (item in names(report)) {
-    lines <- strwrap(report[[item]], width = getOption("width") - 19L)
-    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1)), width = -15), lines, "\n"),
-        sep = "")
-  }
+  ))
   cat("\nComponents\n")
   print_component_table(x$components, digits)
   print_overlap(x$overlap)

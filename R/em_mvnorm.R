@@ -54,6 +54,7 @@
 #'   `coefficients` that the data do not determine.
 #' - `trace`, `starts` (`start`, `method`, `loglik`, `status`, `iterations`, `escaped` from a saddle, `best`), `modes` (list of
 #'   the parameters of equally high maxima, where there are several).
+#' - `statistics`: the moments of the patterns, where the data are not kept (see [update()][update.em_mvnorm]).
 #' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `weights`, `prior`, `control`, `na_action`.
 #' @references
 #' Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from incomplete data via the EM algorithm.
@@ -129,6 +130,7 @@ fit_mvnorm <- function(input, prior, start, control, call, cell_priors = NULL) {
                      mvnorm_control(control), threads, show)
   if (run$status == "degenerate") abort_mvnorm_degenerate(run, input$variables)
   fit <- build_mvnorm(run, input, weights, prior, control, call, cell_priors)
+  if (!control$keep_data && is.null(cell_priors)) fit$statistics <- mvnorm_statistics(x, weights, control)
   warn_mvnorm(fit)
   fit
 }

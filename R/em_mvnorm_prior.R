@@ -79,13 +79,15 @@ resolve_mvnorm_prior <- function(prior, x, look, weights) {
   d <- ncol(x)
   variances <- look$sd^2
   if (prior$type == "ridge") {
-    if (is.null(prior$strength)) prior$strength <- ridge_strength(x)
+    prior$automatic <- is.null(prior$strength)
+    if (prior$automatic) prior$strength <- ridge_strength(x)
     prior$exponent <- prior$strength
     prior$scale <- diag(prior$strength * variances, d)
   } else if (prior$type == "inverse_wishart") {
     if (is.null(prior$df)) prior$df <- d + 1
     if (prior$df <= d - 1) check_fails("df", sprintf("more than p - 1 = %d", d - 1L), prior$df)
-    if (is.null(prior$scale)) prior$scale <- diag(variances, d)
+    prior$default_scale <- is.null(prior$scale)
+    if (prior$default_scale) prior$scale <- diag(variances, d)
     if (!identical(dim(prior$scale), c(d, d))) {
       check_fails("scale", sprintf("a %d x %d matrix", d, d), prior$scale)
     }

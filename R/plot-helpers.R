@@ -310,3 +310,35 @@ largest_uncertainty <- function(fit) {
   n <- length(fit$parameters$proportions)
   max(1 - 1 / n, 1e-8)
 }
+
+# Patterns of missingness, the most frequent at the top. p: list(missing (patterns x columns, logical), count, columns,
+# n_missing (per column), left (patterns not shown)); `kept`: columns whose missing cells stay missing.
+draw_pattern <- function(p, look, title, missing = "missing", kept = rep(FALSE, length(p$columns))) {
+  k <- nrow(p$missing)
+  d <- length(p$columns)
+  colour <- c(observed = "#C9D7E3", missing = em_palette(2)[2], kept = "grey35")
+  defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, d), ylim = c(k, 0), xlab = "", ylab = "", axes = FALSE,
+                   xaxs = "i", yaxs = "i")
+  do.call(graphics::plot.default, utils::modifyList(defaults, look$more))
+  for (j in seq_len(d)) {
+    fill <- ifelse(p$missing[, j], if (kept[j]) colour[["kept"]] else colour[["missing"]], colour[["observed"]])
+    graphics::rect(j - 1, seq_len(k) - 1, j, seq_len(k), col = fill, border = "white", lwd = if (k > 15L) 0.7 else 1.4)
+  }
+  labels <- cut_middle(p$columns, 14L)
+  turned <- d > 8L || any(graphics::strwidth(labels, cex = 0.85) > 0.95)
+  graphics::axis(1, at = seq_len(d) - 0.5, labels = labels, tick = FALSE, line = -0.8, las = if (turned) 2 else 1,
+                 cex.axis = 0.85)
+  if (!turned) {
+    graphics::axis(1, at = seq_len(d) - 0.5, labels = p$n_missing, tick = FALSE, line = 0.4, cex.axis = 0.8,
+                   col.axis = "grey40")
+  }
+  shown <- seq_len(k)
+  if (k > 15L) shown <- unique(c(1L, seq(2L, k, by = 2L)))
+  graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8, las = 1,
+                 cex.axis = 0.85)
+  graphics::mtext("rows", side = 3, line = 0.1, at = d, adj = -0.1, cex = 0.75 * graphics::par("cex"), col = "grey40")
+  panel_title(look, title, if (p$left > 0L) sprintf("and %d rarer patterns", p$left) else "")
+  used <- c(TRUE, any(p$missing[, !kept]), any(p$missing[, kept]))
+  what <- c("observed", missing, "missing, left so")
+  legend_above(what[used], pch = 22, pt.bg = colour[used], col = "grey60", pt.cex = 1.6, show = look$legend)
+}

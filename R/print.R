@@ -160,3 +160,11 @@ starts_that_agree <- function(fit) {
                    if (n == 1) " start agrees" else " starts agree")
   )
 }
+
+# The items of a trust report: a named vector of sentences, the names in a column of their own.
+print_report <- function(report) {
+  for (item in names(report)) {
+    lines <- strwrap(report[[item]], width = getOption("width") - 19L)
+    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1)), width = -15), lines, "\n"), sep = "")
+  }
+}

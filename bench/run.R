@@ -1,10 +1,10 @@
-# The speed and memory tables: em_gmm() side by side with installed peers, as ratios within one process.
+# The speed and memory tables: emkit side by side with installed peers, as ratios within one process.
 #
 #   Rscript bench/run.R             every table (some minutes)
 #   Rscript bench/run.R --quick     fewer repetitions
 #   Rscript bench/run.R gmm search  only the tables of these names (files of bench/tables)
 #
-# mclust and ClusterR are optional: their rows are skipped, with a message, when absent.
+# The peers are optional: their rows are skipped, with a message, when absent.
 
 arguments <- commandArgs(trailingOnly = TRUE)
 file <- sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE))

@@ -115,20 +115,47 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// mvnorm_fit_statistics_
+Rcpp::List mvnorm_fit_statistics_(Rcpp::List statistics, Rcpp::Nullable<Rcpp::List> prior, Rcpp::List starts, Rcpp::List control, int threads);
+RcppExport SEXP _emkit_mvnorm_fit_statistics_(SEXP statisticsSEXP, SEXP priorSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type statistics(statisticsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_fit_statistics_(statistics, prior, starts, control, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mvnorm_statistics_
+Rcpp::List mvnorm_statistics_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int threads);
+RcppExport SEXP _emkit_mvnorm_statistics_(SEXP xSEXP, SEXP weightsSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mvnorm_statistics_(x, weights, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
 // mvnorm_information_
-Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what, std::string meat, int threads);
-RcppExport SEXP _emkit_mvnorm_information_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP whatSEXP, SEXP meatSEXP, SEXP threadsSEXP) {
+Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what, std::string meat, int threads);
+RcppExport SEXP _emkit_mvnorm_information_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP cell_priorsSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP whatSEXP, SEXP meatSEXP, SEXP threadsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
     Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
     Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type cell_priors(cell_priorsSEXP);
     Rcpp::traits::input_parameter< Rcpp::NumericVector >::type mean(meanSEXP);
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type covariance(covarianceSEXP);
     Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
     Rcpp::traits::input_parameter< std::string >::type meat(meatSEXP);
     Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
-    rcpp_result_gen = Rcpp::wrap(mvnorm_information_(x, weights, prior, mean, covariance, what, meat, threads));
+    rcpp_result_gen = Rcpp::wrap(mvnorm_information_(x, weights, prior, cell_priors, mean, covariance, what, meat, threads));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -290,7 +317,9 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
     {"_emkit_mvnorm_fit_", (DL_FUNC) &_emkit_mvnorm_fit_, 8},
-    {"_emkit_mvnorm_information_", (DL_FUNC) &_emkit_mvnorm_information_, 8},
+    {"_emkit_mvnorm_fit_statistics_", (DL_FUNC) &_emkit_mvnorm_fit_statistics_, 5},
+    {"_emkit_mvnorm_statistics_", (DL_FUNC) &_emkit_mvnorm_statistics_, 3},
+    {"_emkit_mvnorm_information_", (DL_FUNC) &_emkit_mvnorm_information_, 9},
     {"_emkit_mvnorm_objective_", (DL_FUNC) &_emkit_mvnorm_objective_, 6},
     {"_emkit_mvnorm_impute_", (DL_FUNC) &_emkit_mvnorm_impute_, 15},
     {"_emkit_mvnorm_rows_", (DL_FUNC) &_emkit_mvnorm_rows_, 8},

@@ -1,6 +1,8 @@
 // R's view of one multivariate normal distribution with missing values.
 #include "glue.h"
 
+#include <memory>
+
 #include "core/models/mvn_impute.h"
 
 using namespace emkit;
@@ -13,11 +15,24 @@ class ScaledProblem {
   ScaledProblem(const RawData& raw, const ColumnMoments& moments, const Rcpp::NumericMatrix& cell_priors, int threads)
       : center_(moments.mean),
         scale_(moments.sd),
-        observations_(raw, moments.mean, moments.sd),
-        statistics_(observations_, scaled_priors(cell_priors), threads) {}
+        observations_(new Observations(raw, moments.mean, moments.sd)),
+        statistics_(new PatternStatistics(*observations_, scaled_priors(cell_priors), threads)) {}
 
-  const Observations& observations() const { return observations_; }
-  const PatternStatistics& statistics() const { return statistics_; }
+  // Of moments in the user's units.
+  ScaledProblem(std::vector<PatternMoments> patterns, const ColumnMoments& moments)
+      : center_(moments.mean), scale_(moments.sd) {
+    for (PatternMoments& p : patterns) {
+      const size_t o = p.observed.size();
+      for (size_t a = 0; a < o; ++a) {
+        p.mean[a] = (p.mean[a] - center_[p.observed[a]]) / scale_[p.observed[a]];
+        for (size_t b = 0; b < o; ++b) p.scatter[a * o + b] /= scale_[p.observed[a]] * scale_[p.observed[b]];
+      }
+    }
+    statistics_.reset(new PatternStatistics(scale_.size(), patterns));
+  }
+
+  const Observations& observations() const { return *observations_; }
+  const PatternStatistics& statistics() const { return *statistics_; }
   double total_log_scale() const { return scale().array().log().sum(); }
 
   VectorXd scaled_mean(const VectorXd& m) const { return (m - center()).cwiseQuotient(scale()); }
@@ -39,7 +54,7 @@ class ScaledProblem {
 
   // The objective of the scaled data in the user's units.
   Objective user_objective(Objective o, const MvnPrior& prior) const {
-    o.loglik -= observations_.log_jacobian();
+    o.loglik -= scale().array().log().matrix().dot(statistics_->pair_weight().diagonal());
     o.log_prior -= prior.exponent * total_log_scale();
     return o;
   }
@@ -69,8 +84,8 @@ class ScaledProblem {
   Eigen::Map<const VectorXd> scale() const { return {scale_.data(), static_cast<Index>(scale_.size())}; }
 
   std::vector<double> center_, scale_;
-  Observations observations_;
-  PatternStatistics statistics_;
+  std::unique_ptr<Observations> observations_;
+  std::unique_ptr<PatternStatistics> statistics_;
 };
 
 ColumnMoments own_moments(const VectorXd& mean, const MatrixXd& covariance) {
@@ -119,38 +134,56 @@ Rcpp::List trace_of(const EmResult& run, const ScaledProblem& problem, const Mvn
                             Rcpp::Named("step") = step);
 }
 
-// The patterns in the order of their first row: which variables they observe (P x d), rows and weights.
-Rcpp::List patterns_of(const Observations& data) {
-  const size_t n = data.patterns().size(), d = data.d();
-  Rcpp::LogicalMatrix observed(static_cast<int>(n), static_cast<int>(d));
-  Rcpp::NumericVector rows(static_cast<R_xlen_t>(n)), weight(static_cast<R_xlen_t>(n));
-  for (size_t p = 0; p < n; ++p) {
-    const Pattern& pattern = data.patterns()[p];
-    for (size_t j : pattern.observed) observed(static_cast<int>(p), static_cast<int>(j)) = TRUE;
-    const R_xlen_t at = static_cast<R_xlen_t>(p);
-    rows[at] = static_cast<double>(pattern.end - pattern.begin);
-    weight[at] = rows[at];
-    if (data.raw().weights) {
-      weight[at] = 0.0;
-      for (size_t i = pattern.begin; i < pattern.end; ++i) weight[at] += data.raw().weights[data.row(i)];
-    }
+// The patterns: which variables they observe (P x d), rows and weights. Rows with cell priors count as patterns.
+Rcpp::List patterns_of(const PatternStatistics& data) {
+  const int n = static_cast<int>(data.groups().size());
+  Rcpp::LogicalMatrix observed(n, static_cast<int>(data.d()));
+  Rcpp::NumericVector rows(n), weight(n);
+  for (int k = 0; k < n; ++k) {
+    const PatternGroup& g = data.groups()[static_cast<size_t>(k)];
+    for (size_t j : g.pattern->observed) observed(k, static_cast<int>(j)) = TRUE;
+    rows[k] = static_cast<double>(g.n_rows);
+    weight[k] = g.n;
   }
   return Rcpp::List::create(Rcpp::Named("observed") = observed, Rcpp::Named("rows") = rows,
                             Rcpp::Named("weight") = weight);
 }
 
-}  // namespace
+// What mvnorm_statistics_ gives, and the moments of all observed cells.
+std::vector<PatternMoments> as_patterns(const Rcpp::List& statistics, ColumnMoments& moments) {
+  const Rcpp::LogicalMatrix observed = statistics["observed"];
+  const Rcpp::NumericMatrix mean = statistics["mean"];
+  const Rcpp::NumericVector rows = statistics["rows"], weight = statistics["weight"];
+  const Rcpp::List scatter = statistics["scatter"];
+  const int n = observed.nrow(), d = observed.ncol();
+  std::vector<PatternMoments> out(static_cast<size_t>(n));
+  std::vector<double> total(static_cast<size_t>(d), 0.0), square(static_cast<size_t>(d), 0.0);
+  moments.mean.assign(static_cast<size_t>(d), 0.0);
+  for (int k = 0; k < n; ++k) {
+    PatternMoments& p = out[static_cast<size_t>(k)];
+    const Rcpp::NumericMatrix s = scatter[k];
+    p.n_rows = rows[k];
+    p.n = weight[k];
+    for (int j = 0; j < d; ++j) {
+      if (!observed(k, j)) continue;
+      const size_t at = static_cast<size_t>(j);
+      p.observed.push_back(at);
+      p.mean.push_back(mean(k, j));
+      const double shift = mean(k, j) - moments.mean[at], sum = total[at] + p.n;
+      square[at] += s(j, j) + shift * shift * total[at] * p.n / sum;
+      moments.mean[at] += shift * p.n / sum;
+      total[at] = sum;
+    }
+    for (size_t a : p.observed)
+      for (size_t b : p.observed) p.scatter.push_back(s(static_cast<int>(a), static_cast<int>(b)));
+  }
+  for (int j = 0; j < d; ++j) moments.sd.push_back(std::sqrt(square[static_cast<size_t>(j)] / total[static_cast<size_t>(j)]));
+  return out;
+}
 
-// Fits mean and covariance. `prior`: list(exponent, scale) in the user's units, or NULL. `cell_priors`: rows of row and
-// column (from 1), mean and standard deviation. `starts`: lists of method, mean and covariance; empty: automatic ones.
-// [[Rcpp::export(rng = false)]]
-Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
-                       Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts,
-                       Rcpp::List control, int threads, SEXP show) {
-  const RawInput input(x, weights, R_NilValue);
-  const RawData raw = input.raw();
+Rcpp::List fit_problem(const ScaledProblem& problem, const Rcpp::Nullable<Rcpp::List>& prior, const Rcpp::List& starts,
+                       const Rcpp::List& control, int threads, SEXP show) {
   const MvnControl mvn_control = as_mvn_control(control);
-  const ScaledProblem problem(raw, column_moments(raw, threads), cell_priors, threads);
   const MvnPrior mvn_prior = problem.prior(prior);
   std::vector<MvnStart> given;
   for (R_xlen_t i = 0; i < starts.size(); ++i) {
@@ -204,22 +237,85 @@ Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
       Rcpp::Named("status") = status, Rcpp::Named("iterations") = iterations, Rcpp::Named("escaped") = escaped,
       Rcpp::Named("stringsAsFactors") = false);
   out["parameters"] = parameters;
-  out["patterns"] = patterns_of(problem.observations());
+  out["patterns"] = patterns_of(problem.statistics());
   out["pair_weight"] = as_numeric_matrix(problem.statistics().pair_weight());
   return out;
 }
 
+}  // namespace
+
+// Fits mean and covariance. `prior`: list(exponent, scale) in the user's units, or NULL. `cell_priors`: rows of row and
+// column (from 1), mean and standard deviation. `starts`: lists of method, mean and covariance; empty: automatic ones.
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                       Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts,
+                       Rcpp::List control, int threads, SEXP show) {
+  const RawInput input(x, weights, R_NilValue);
+  const RawData raw = input.raw();
+  const ScaledProblem problem(raw, column_moments(raw, threads), cell_priors, threads);
+  return fit_problem(problem, prior, starts, control, threads, show);
+}
+
+// The same from the moments of patterns (see mvnorm_statistics_).
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_fit_statistics_(Rcpp::List statistics, Rcpp::Nullable<Rcpp::List> prior, Rcpp::List starts,
+                                  Rcpp::List control, int threads) {
+  ColumnMoments moments;
+  const std::vector<PatternMoments> patterns = as_patterns(statistics, moments);
+  const ScaledProblem problem(patterns, moments);
+  return fit_problem(problem, prior, starts, control, threads, R_NilValue);
+}
+
+// The moments of the patterns of the data, in the user's units: observed (P x p), rows, weight, mean (P x p, NA where not
+// observed), scatter (P matrices, p x p).
+// [[Rcpp::export(rng = false)]]
+Rcpp::List mvnorm_statistics_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int threads) {
+  const RawInput input(x, weights, R_NilValue);
+  const RawData raw = input.raw();
+  // A piece of the data may have constant or empty columns: units that always exist.
+  ColumnMoments units = column_moments(raw, threads);
+  for (size_t j = 0; j < raw.d; ++j) {
+    if (!(units.sd[j] > 0.0) || !std::isfinite(units.sd[j])) units.sd[j] = 1.0;
+    if (!std::isfinite(units.mean[j])) units.mean[j] = 0.0;
+  }
+  const ScaledProblem problem(raw, units, Rcpp::NumericMatrix(0, 4), threads);
+  Rcpp::List out = patterns_of(problem.statistics());
+  const int n = static_cast<int>(problem.statistics().groups().size()), d = x.ncol();
+  Rcpp::NumericMatrix mean(n, d);
+  std::fill(mean.begin(), mean.end(), NA_REAL);
+  Rcpp::List scatter(n);
+  for (int k = 0; k < n; ++k) {
+    const PatternGroup& g = problem.statistics().groups()[static_cast<size_t>(k)];
+    const std::vector<double> s = problem.statistics().scatter(g);
+    Rcpp::NumericMatrix full(d, d);
+    const size_t o = g.n_observed();
+    for (size_t a = 0; a < o; ++a) {
+      const size_t i = g.pattern->observed[a];
+      mean(k, static_cast<int>(i)) = units.mean[i] + units.sd[i] * g.mean[i];
+      for (size_t b = 0; b < o; ++b) {
+        const size_t j = g.pattern->observed[b];
+        full(static_cast<int>(i), static_cast<int>(j)) = s[a * o + b] * units.sd[i] * units.sd[j];
+      }
+    }
+    scatter[k] = full;
+  }
+  out["mean"] = mean;
+  out["scatter"] = scatter;
+  return out;
+}
+
 // At given parameters, in units in which these have mean 0 and variance 1: score and information (`what`: "observed",
-// "expected" or "complete") about the means and the lower triangle of the covariance by columns; `meat`: "none",
+// "expected" or "none"; `complete`: that of complete data) about the means and the lower triangle of the covariance by columns; `meat`: "none",
 // "weights" or "squared weights", the sum of the scores' outer products times these.
 // [[Rcpp::export(rng = false)]]
 Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
-                               Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean,
-                               Rcpp::NumericMatrix covariance, std::string what, std::string meat, int threads) {
+                               Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors,
+                               Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, std::string what,
+                               std::string meat, int threads) {
   const RawInput input(x, weights, R_NilValue);
   const VectorXd mu = Rcpp::as<VectorXd>(mean);
   const MatrixXd sigma = Rcpp::as<MatrixXd>(covariance);
-  const ScaledProblem problem(input.raw(), own_moments(mu, sigma), Rcpp::NumericMatrix(0, 4), threads);
+  const ScaledProblem problem(input.raw(), own_moments(mu, sigma), cell_priors, threads);
   MvnMissing model(problem.statistics(), problem.prior(prior), threads);
   if (!model.set_parameters(problem.scaled_mean(mu), problem.scaled_matrix(sigma)) || !model.e_step().finite())
     Rcpp::stop("the covariance matrix is not positive definite");
@@ -227,18 +323,16 @@ Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::Numer
   MatrixXd m, products;
   const auto kind = what == "expected" ? MvnInformation::Kind::kExpected : MvnInformation::Kind::kObserved;
   bool fine = true;
-  if (what == "complete")
-    m = information.complete();
-  else
-    fine = information.compute(kind, m);
+  if (what != "none") fine = information.compute(kind, m);
   if (fine && meat != "none")
     fine = information.score_products(problem.observations(), meat == "squared weights", products);
   if (!fine) Rcpp::stop("the covariance matrix of a pattern's observed variables is not positive definite");
   return Rcpp::List::create(Rcpp::Named("information") = as_numeric_matrix(m),
+                            Rcpp::Named("complete") = as_numeric_matrix(information.complete()),
                             Rcpp::Named("score") = as_numeric(information.score()),
                             Rcpp::Named("meat") = as_numeric_matrix(products),
                             Rcpp::Named("distances") = information.shift_distances(),
-                            Rcpp::Named("patterns") = patterns_of(problem.observations()));
+                            Rcpp::Named("patterns") = patterns_of(problem.statistics()));
 }
 
 // Objective at given parameters, in the user's units.

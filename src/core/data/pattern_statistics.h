@@ -44,6 +44,15 @@ struct PatternGroup {
   size_t n_factor() const { return (rows ? n_rows : 0) + 1; }
 };
 
+// Moments of one pattern's rows as they are passed around.
+struct PatternMoments {
+  std::vector<size_t> observed;  // ascending
+  double n_rows = 0.0;
+  double n = 0.0;
+  std::vector<double> mean;     // o
+  std::vector<double> scatter;  // o x o about the mean
+};
+
 // The weighted moments of the patterns of `data`, in its scaled units. Rows with cell priors (sorted by row; in scaled
 // units) stand alone.
 class PatternStatistics {
@@ -52,6 +61,37 @@ class PatternStatistics {
       : d_(data.d()), priors_(std::move(priors)) {
     lay_out(data);
     fill(data, threads);
+    drop_weightless();
+    total();
+  }
+  // From moments (in scaled units) of distinct patterns.
+  PatternStatistics(size_t d, const std::vector<PatternMoments>& moments) : d_(d) {
+    size_t size = 0;
+    owned_.resize(moments.size());
+    for (size_t k = 0; k < moments.size(); ++k) size += d + moments[k].scatter.size();
+    pool_.assign(size, 0.0);
+    double* at = pool_.data();
+    for (size_t k = 0; k < moments.size(); ++k) {
+      const PatternMoments& m = moments[k];
+      Pattern& pattern = owned_[k];
+      pattern.observed = m.observed;
+      for (size_t j = 0, l = 0; j < d; ++j) {
+        if (l < m.observed.size() && m.observed[l] == j)
+          ++l;
+        else
+          pattern.missing.push_back(j);
+      }
+      PatternGroup g;
+      g.pattern = &pattern;
+      g.n_rows = static_cast<size_t>(m.n_rows);
+      g.n = m.n;
+      g.mean = at;
+      for (size_t l = 0; l < m.observed.size(); ++l) at[m.observed[l]] = m.mean[l];
+      at += d;
+      g.scatter = at;
+      at = std::copy(m.scatter.begin(), m.scatter.end(), at);
+      groups_.push_back(g);
+    }
     drop_weightless();
     total();
   }
@@ -70,6 +110,18 @@ class PatternStatistics {
 
   // sum over all rows of log 2 pi for each observed cell.
   double normalising_constant() const { return kLog2Pi * pair_weight_.trace(); }
+
+  // Scatter about the mean of a group, o x o.
+  std::vector<double> scatter(const PatternGroup& g) const {
+    const size_t o = g.n_observed();
+    std::vector<double> out(o * o, 0.0);
+    if (g.scatter) std::copy(g.scatter, g.scatter + o * o, out.begin());
+    for (size_t r = 0; g.rows && r < g.n_rows; ++r)
+      for (size_t a = 0; a < o; ++a)
+        for (size_t b = 0; b < o; ++b)
+          out[a * o + b] += g.rows[r * d_ + g.pattern->observed[a]] * g.rows[r * d_ + g.pattern->observed[b]];
+    return out;
+  }
 
   bool complete() const {
     for (const PatternGroup& g : groups_)
@@ -286,6 +338,7 @@ class PatternStatistics {
 
   size_t d_;
   std::vector<CellPrior> priors_;
+  std::vector<Pattern> owned_;  // of statistics that were made from moments
   std::vector<PatternGroup> groups_;
   std::vector<Piece> pieces_;
   std::vector<double> pool_;  // what the groups point into

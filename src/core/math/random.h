@@ -33,8 +33,8 @@ struct NormalLayers {
 
 inline const NormalLayers kNormalLayers;
 
-// Standard normal by the ziggurat: one 64-bit number and no transcendental function in 99 of 100 draws, three times as fast
-// as CounterRng::normal(). Each round ends with probability above 0.9, so the cap is never met by chance.
+// Standard normal by the ziggurat: one 64-bit number and no transcendental function in 99 of 100 draws, three times as
+// fast as CounterRng::normal(). Each round ends with probability above 0.9, so the cap is never met by chance.
 inline double draw_normal(CounterRng& rng) {
   const NormalLayers& layers = kNormalLayers;
   for (int round = 0; round < 1000; ++round) {
@@ -76,7 +76,9 @@ inline double draw_gamma(CounterRng& rng, double shape) {
   return d;
 }
 
-inline double draw_chi_square(CounterRng& rng, double df) { return 2.0 * draw_gamma(rng, 0.5 * df); }
+inline double draw_chi_square(CounterRng& rng, double df) {
+  return 2.0 * draw_gamma(rng, 0.5 * df);
+}
 
 // Bartlett's (1933) lower triangle A, d x d: A A' is Wishart with `df` > d - 1 degrees of freedom and scale I.
 inline void draw_bartlett(CounterRng& rng, double df, Eigen::Ref<Eigen::MatrixXd> a) {

@@ -1,5 +1,5 @@
-// The normal distribution and its truncations: cdf and quantile on the plain and the log scale, moments, draws. Nothing here
-// fails in the tails: intervals may lie at any distance from the mean and be of any width.
+// The normal distribution and its truncations: cdf and quantile on the plain and the log scale, moments, draws. Nothing
+// here fails in the tails: intervals may lie at any distance from the mean and be of any width.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -14,10 +14,15 @@ constexpr double kSqrtHalf = 0.70710678118654752440084436210485;
 constexpr double kInvSqrt2Pi = 0.39894228040143267793994605993438;
 constexpr double kLogSqrt2Pi = 0.91893853320467274178032973640562;
 
-inline double normal_density(double x) { return kInvSqrt2Pi * std::exp(-0.5 * x * x); }
-inline double normal_cdf(double x) { return 0.5 * std::erfc(-x * kSqrtHalf); }
+inline double normal_density(double x) {
+  return kInvSqrt2Pi * std::exp(-0.5 * x * x);
+}
+inline double normal_cdf(double x) {
+  return 0.5 * std::erfc(-x * kSqrtHalf);
+}
 
-// Mills' ratio P(X > x) / density(x). Beyond 5 by Laplace's continued fraction, which has converged to the last digit there.
+// Mills' ratio P(X > x) / density(x). Beyond 5 by Laplace's continued fraction, which has converged to the last digit
+// there.
 inline double mills_ratio(double x) {
   if (x < 5.0) return normal_cdf(-x) / normal_density(x);
   if (x > 1e8) return 1.0 / x;
@@ -37,30 +42,72 @@ inline double wichura_centre(double q) {
   const double r = 0.180625 - q * q;
   return q *
          (((((((2.5090809287301226727e+3 * r + 3.3430575583588128105e+4) * r + 6.7265770927008700853e+4) * r +
-              4.5921953931549871457e+4) * r + 1.3731693765509461125e+4) * r + 1.9715909503065514427e+3) * r +
-           1.3314166789178437745e+2) * r + 3.3871328727963666080e+0) /
+              4.5921953931549871457e+4) *
+                 r +
+             1.3731693765509461125e+4) *
+                r +
+            1.9715909503065514427e+3) *
+               r +
+           1.3314166789178437745e+2) *
+              r +
+          3.3871328727963666080e+0) /
          (((((((5.2264952788528545610e+3 * r + 2.8729085735721942674e+4) * r + 3.9307895800092710610e+4) * r +
-              2.1213794301586595867e+4) * r + 5.3941960214247511077e+3) * r + 6.8718700749205790830e+2) * r +
-           4.2313330701600911252e+1) * r + 1.0);
+              2.1213794301586595867e+4) *
+                 r +
+             5.3941960214247511077e+3) *
+                r +
+            6.8718700749205790830e+2) *
+               r +
+           4.2313330701600911252e+1) *
+              r +
+          1.0);
 }
 
 inline double wichura_tail(double r) {
   if (r <= 5.0) {
     r -= 1.6;
     return (((((((7.74545014278341407640e-4 * r + 2.27238449892691845833e-2) * r + 2.41780725177450611770e-1) * r +
-               1.27045825245236838258e+0) * r + 3.64784832476320460504e+0) * r + 5.76949722146069140550e+0) * r +
-            4.63033784615654529590e+0) * r + 1.42343711074968357734e+0) /
+                1.27045825245236838258e+0) *
+                   r +
+               3.64784832476320460504e+0) *
+                  r +
+              5.76949722146069140550e+0) *
+                 r +
+             4.63033784615654529590e+0) *
+                r +
+            1.42343711074968357734e+0) /
            (((((((1.05075007164441684324e-9 * r + 5.47593808499534494600e-4) * r + 1.51986665636164571966e-2) * r +
-               1.48103976427480074590e-1) * r + 6.89767334985100004550e-1) * r + 1.67638483018380384940e+0) * r +
-            2.05319162663775882187e+0) * r + 1.0);
+                1.48103976427480074590e-1) *
+                   r +
+               6.89767334985100004550e-1) *
+                  r +
+              1.67638483018380384940e+0) *
+                 r +
+             2.05319162663775882187e+0) *
+                r +
+            1.0);
   }
   r -= 5.0;
   return (((((((2.01033439929228813265e-7 * r + 2.71155556874348757815e-5) * r + 1.24266094738807843860e-3) * r +
-             2.65321895265761230930e-2) * r + 2.96560571828504891230e-1) * r + 1.78482653991729133580e+0) * r +
-          5.46378491116411436990e+0) * r + 6.65790464350110377720e+0) /
+              2.65321895265761230930e-2) *
+                 r +
+             2.96560571828504891230e-1) *
+                r +
+            1.78482653991729133580e+0) *
+               r +
+           5.46378491116411436990e+0) *
+              r +
+          6.65790464350110377720e+0) /
          (((((((2.04426310338993978564e-15 * r + 1.42151175831644588870e-7) * r + 1.84631831751005468180e-5) * r +
-             7.86869131145613259100e-4) * r + 1.48753612908506148525e-2) * r + 1.36929880922735805310e-1) * r +
-          5.99832206555887937690e-1) * r + 1.0);
+              7.86869131145613259100e-4) *
+                 r +
+             1.48753612908506148525e-2) *
+                r +
+            1.36929880922735805310e-1) *
+               r +
+           5.99832206555887937690e-1) *
+              r +
+          1.0);
 }
 
 inline double normal_quantile(double p) {
@@ -72,8 +119,8 @@ inline double normal_quantile(double p) {
   return q < 0.0 ? -x : x;
 }
 
-// The x with log P(X < x) = log_p: where p itself would underflow, by Newton steps on log_normal_cdf, which is concave and
-// nearly quadratic there.
+// The x with log P(X < x) = log_p: where p itself would underflow, by Newton steps on log_normal_cdf, which is concave
+// and nearly quadratic there.
 inline double normal_quantile_log(double log_p) {
   if (log_p >= 0.0) return kInfinity;
   if (log_p > -0.5) return -normal_quantile(-std::expm1(log_p));
@@ -99,7 +146,8 @@ inline double log_normal_interval(double a, double b) {
     b = -swap;
   }
   const double width = b - a, middle = 0.5 * (a + b);
-  // So narrow that the difference of two probabilities would lose digits: the density at the middle is a constant there.
+  // So narrow that the difference of two probabilities would lose digits: the density at the middle is a constant
+  // there.
   if (width * (1.0 + std::fabs(middle)) < 1e-5) return std::log(width) - 0.5 * middle * middle - kLogSqrt2Pi;
   if (b > -30.0) {
     const double p = normal_cdf(b) - normal_cdf(a);
@@ -137,7 +185,8 @@ inline TruncatedMoments truncated_normal_moments(double a, double b) {
     const double mass = mills_ratio(a) - (far > 0.0 ? far * mills_ratio(b) : 0.0);
     const double ratio = (1.0 - far) / mass;  // E X
     if (far == 0.0) {
-      // The variance 1 + a r - r^2 of a one-sided tail is a difference of large numbers: its expansion at infinity beyond 50.
+      // The variance 1 + a r - r^2 of a one-sided tail is a difference of large numbers: its expansion at infinity
+      // beyond 50.
       m.mean = ratio;
       const double q = 1.0 / (a * a);
       m.variance = a > 50.0 ? q * (1.0 - q * (6.0 - q * (50.0 - 518.0 * q))) : 1.0 + (a - ratio) * ratio;
@@ -180,13 +229,13 @@ inline double truncated_normal_quantile(double u, double a, double b) {
 
 constexpr int kTruncatedRounds = 10000;  // far beyond what chance needs: each round accepts with probability above 0.2
 
-// A standard normal above a: proposals from the normal itself or, in the tail, from the exponential of the best rate (Robert 1995,
-// Stat. Comput. 5, 121-125).
+// A standard normal above a: proposals from the normal itself, from its absolute value or, in the tail, from the
+// exponential of the best rate (Robert 1995, Stat. Comput. 5, 121-125).
 inline double draw_normal_above(CounterRng& rng, double a) {
-  if (a < 0.35) {
+  if (a < 0.6) {
     for (int round = 0; round < kTruncatedRounds; ++round) {
-      const double x = draw_normal(rng);
-      if (x > a) return x;
+      const double x = draw_normal(rng), y = a < 0.0 ? x : std::fabs(x);
+      if (y > a) return y;
     }
   } else if (a > 1e8) {
     return a + rng.exponential() / a;
@@ -200,8 +249,8 @@ inline double draw_normal_above(CounterRng& rng, double a) {
   return truncated_normal_quantile(rng.uniform(), a, kInfinity);
 }
 
-// A standard normal on (a, b), a < b; either may be infinite. With a >= b, a NaN or an infinite bound on the wrong side, a finite
-// number nearby: a caller's loop goes on.
+// A standard normal on (a, b), a < b; either may be infinite. With a >= b, a NaN or an infinite bound on the wrong
+// side, a finite number nearby: a caller's loop goes on.
 inline double draw_truncated_normal(CounterRng& rng, double a, double b) {
   if (b == kInfinity) return a == -kInfinity ? draw_normal(rng) : draw_normal_above(rng, a);
   if (a == -kInfinity) return -draw_normal_above(rng, -b);

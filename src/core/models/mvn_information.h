@@ -9,7 +9,7 @@ namespace emkit {
 // Coordinates: the means, then the lower triangle of the covariance by columns (d + d (d + 1) / 2).
 //
 // With W = Sigma_oo^-1 and V the second moments about the mean of a pattern's n rows, both set among zeros, and
-// N = W V W - n W / 2, minus the second derivative of the log-likelihood is (formulas.Rmd, P3)
+// N = W V W - n W / 2, minus the second derivative of the log-likelihood is (formulas.Rmd, N4)
 //   mean x mean              n W
 //   mean c x covariance E    n W E W s                        s: the shift of the pattern's mean
 //   covariance E x F         tr(F W E N)

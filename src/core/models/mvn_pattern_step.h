@@ -64,7 +64,7 @@ struct MvnSums {
 // With K = Sigma^-1 and a pattern's observed and missing variables o and m: the missing part given the observed part
 // has covariance K_mm^-1 and regression matrix B = -K_mm^-1 K_mo, |Sigma_oo| = |Sigma| |K_mm| and
 // Sigma_oo^-1 = K_oo + K_om B. So a pattern costs a factorisation of the missing block, which is the small one when
-// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, P1)
+// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, N1)
 class MvnPatternStep {
  public:
   explicit MvnPatternStep(size_t d) : d_(d) {}
@@ -96,6 +96,7 @@ class MvnPatternStep {
     }
     if (!factor_in_place(m, log_det)) return false;
     log_det_k_ = log_det;
+    invert_block(m);
     return true;
   }
 
@@ -165,12 +166,9 @@ class MvnPatternStep {
       }
       return;
     }
-    inverse_.assign(m * m, 0.0);
-    for (size_t i = 0; i < m; ++i) inverse_[i * m + i] = group_->n;
-    solve(inverse_.data(), m);
     for (size_t i = 0; i < m; ++i) {
       double* column = sums.inner.data() + missing_[i] * d_;
-      for (size_t j = 0; j < m; ++j) column[missing_[j]] += inverse_[i * m + j];
+      for (size_t j = 0; j < m; ++j) column[missing_[j]] += group_->n * inverse_[i * m + j];
     }
   }
 
@@ -226,11 +224,40 @@ class MvnPatternStep {
         for (size_t l = 0; l < o; ++l) regression_[i * o + l] = product_[l * m + i];
       return;
     }
+    product_.resize(m * o);
     for (size_t i = 0; i < m; ++i) {
       const double* column = point_->precision.data() + missing_[i] * d_;
-      for (size_t l = 0; l < o; ++l) regression_[i * o + l] = -column[observed_[l]];
+      for (size_t l = 0; l < o; ++l) product_[i * o + l] = column[observed_[l]];
     }
-    solve(regression_.data(), o);
+    for (size_t i = 0; i < m; ++i) {
+      double* row = regression_.data() + i * o;
+      for (size_t l = 0; l < o; ++l) row[l] = -inverse_[i * m] * product_[l];
+      for (size_t j = 1; j < m; ++j) subtract(row, product_.data() + j * o, inverse_[i * m + j], o);
+    }
+  }
+
+  // The inverse of the factored m x m block: of the triangle first, then its product with its transpose.
+  void invert_block(size_t m) {
+    triangle_.resize(m * m);  // row i: the first i + 1 entries of row i of L^-1
+    inverse_.resize(m * m);
+    for (size_t i = 0; i < m; ++i) {
+      double* row = triangle_.data() + i * m;
+      const double* l = chol_.data() + packed_index(i, 0);
+      for (size_t j = 0; j < i; ++j) row[j] = 0.0;
+      for (size_t h = 0; h < i; ++h) {
+        const double f = l[h];
+        const double* above = triangle_.data() + h * m;
+        for (size_t j = 0; j <= h; ++j) row[j] -= f * above[j];
+      }
+      for (size_t j = 0; j < i; ++j) row[j] *= l[i];
+      row[i] = l[i];
+    }
+    for (size_t i = 0; i < m; ++i)
+      for (size_t j = 0; j <= i; ++j) {
+        double s = 0.0;
+        for (size_t h = i; h < m; ++h) s += triangle_[h * m + i] * triangle_[h * m + j];
+        inverse_[i * m + j] = inverse_[j * m + i] = s;
+      }
   }
 
   // The packed lower factor of the gathered block, its diagonal replaced by its reciprocal.
@@ -271,13 +298,12 @@ class MvnPatternStep {
     product_.resize(m * n_factor);
     for (size_t i = 0; i < m; ++i) {
       const double* k = point_->precision.data() + missing_[i] * d_;
-      for (size_t c = 0; c < n_factor; ++c)
-        expected_[i * n_factor + c] = product_[i * n_factor + c] = -dot(k, factor_.data() + c * d_, d_);
+      for (size_t c = 0; c < n_factor; ++c) product_[i * n_factor + c] = -dot(k, factor_.data() + c * d_, d_);
     }
     if (observed_side_)
       expect_by_regression(n_factor);
     else
-      solve(expected_.data(), n_factor);
+      times_inverse(product_.data(), n_factor, expected_.data());
     for (size_t i = 0; i < m * n_factor; ++i) sums.quadratic -= product_[i] * expected_[i];
     for (size_t i = 0; i < m; ++i) {
       const double* e = expected_.data() + i * n_factor;
@@ -289,6 +315,17 @@ class MvnPatternStep {
       sums.first(static_cast<Index>(missing_[i])) += root * e[n_rows];
       double* inner = sums.inner.data() + missing_[i] * d_;
       for (size_t j = 0; j < m; ++j) inner[missing_[j]] += dot(e, expected_.data() + j * n_factor, n_factor);
+    }
+  }
+
+  // out = K_mm^-1 in (m x count, row by row).
+  void times_inverse(const double* in, size_t count, double* out) const {
+    const size_t m = group_->n_missing();
+    for (size_t i = 0; i < m; ++i) {
+      double* row = out + i * count;
+      for (size_t c = 0; c < count; ++c) row[c] = inverse_[i * m] * in[c];
+      for (size_t j = 1; j < m; ++j)
+        for (size_t c = 0; c < count; ++c) row[c] += inverse_[i * m + j] * in[j * count + c];
     }
   }
 
@@ -306,20 +343,16 @@ class MvnPatternStep {
   void by_scatter(MvnSums& sums) {
     const PatternGroup& g = *group_;
     const size_t m = g.n_missing(), o = g.n_observed();
-    const double* d = shift();
     const double* b = regression();
     packed_shift_.resize(o);
-    for (size_t l = 0; l < o; ++l) packed_shift_[l] = d[observed_[l]];
+    for (size_t l = 0; l < o; ++l)
+      packed_shift_[l] = g.mean[observed_[l]] - point_->mean(static_cast<Index>(observed_[l]));
     product_.resize(o);
     for (size_t i = 0; i < m; ++i) {
       const double* row = b + i * o;
       const double expected = dot(row, packed_shift_.data(), o);
-      for (size_t l = 0; l < o; ++l) product_[l] = g.n * expected * packed_shift_[l];
-      for (size_t h = 0; h < o; ++h) {
-        const double f = row[h];
-        const double* s = g.scatter + h * o;
-        for (size_t l = 0; l < o; ++l) product_[l] += f * s[l];
-      }
+      for (size_t l = 0; l < o; ++l)
+        product_[l] = g.n * expected * packed_shift_[l] + dot(row, g.scatter + l * o, o);
       sums.first(static_cast<Index>(missing_[i])) += g.n * expected;
       const double* k = point_->precision.data() + missing_[i] * d_;
       double* cross = sums.cross.data() + missing_[i] * d_;
@@ -335,7 +368,7 @@ class MvnPatternStep {
   }
 
   // One row whose missing cells have priors. chol() is that of K_mm + D with D the prior precisions; the row's
-  // contribution is the integral of its density times the (unnormalised) priors. (formulas.Rmd, P4)
+  // contribution is the integral of its density times the (unnormalised) priors. (formulas.Rmd, N5)
   void with_priors(MvnSums& sums) {
     const PatternGroup& g = *group_;
     const size_t m = g.n_missing();
@@ -352,8 +385,8 @@ class MvnPatternStep {
       linear[i] = precision[i] * delta[i] - dot(k, d, d_);
       constant += precision[i] * delta[i] * delta[i];
     }
-    expected_ = linear;
-    solve(expected_.data(), 1);
+    expected_.resize(m);
+    times_inverse(linear.data(), 1, expected_.data());
     for (size_t i = 0; i < m; ++i) constant -= linear[i] * expected_[i];
     // tr(Sigma_oo^-1 V) + what the priors add, less the <K_oo, V> that the observed cells' moments give.
     sums.quadratic += constant;
@@ -373,7 +406,7 @@ class MvnPatternStep {
   const size_t* missing_ = nullptr;
   const size_t* observed_ = nullptr;
   double log_det_k_ = 0.0;
-  std::vector<double> chol_, regression_, inverse_, shift_, packed_shift_, factor_, expected_, product_;
+  std::vector<double> chol_, triangle_, inverse_, regression_, shift_, packed_shift_, factor_, expected_, product_;
 };
 
 }  // namespace emkit

@@ -1,0 +1,328 @@
+# Between the encoder and the core: which model, which prior, how long a chain, and the draws.
+
+# list(model, encoder, fit, prior, parameters, loglik, df, nobs, status, ..., worst): what new_em_impute() keeps.
+fit_imputer <- function(x, encoder, prior, cell_priors, control) {
+  prior <- check_impute_prior(prior)
+  if (ncol(x) == 0L) return(empty_run(encoder))
+  run <- if (all(encoder$kind == "continuous")) {
+    fit_normal(x, prior, cell_priors, control)
+  } else {
+    fit_latent(x, encoder, prior, control)
+  }
+  run$encoder <- note_collinear(encoder, run$collinear)
+  run
+}
+
+empty_run <- function(encoder) {
+  list(model = "none", encoder = encoder, fit = NULL, prior = NULL,
+       parameters = list(mean = numeric(), covariance = matrix(0, 0L, 0L)), loglik = NA_real_, df = 0L, nobs = 0,
+       status = "converged", message = "no column is modelled", converged = TRUE, iterations = 0L, worst = NA_real_)
+}
+
+check_impute_prior <- function(prior) {
+  if (is.null(prior) || identical(prior, "auto") || inherits(prior, "em_mvnorm_prior")) return(prior)
+  if (is.numeric(prior)) {
+    if (length(prior) != 1L || is.na(prior) || prior < 0 || !is.finite(prior)) {
+      check_fails("prior", "\"auto\", NULL, one number > 0, or made by em_mvnorm_prior()", prior, "prior")
+    }
+    return(if (prior == 0) NULL else as.double(prior))
+  }
+  check_fails("prior", "\"auto\", NULL, one number > 0, or made by em_mvnorm_prior()", prior, "prior")
+}
+
+# A ridge prior of `lambda` pseudo-observations whose covariance is diagonal, with the variances of the data.
+ridge_prior <- function(lambda) em_mvnorm_prior("ridge", strength = lambda)
+
+# --- joint normal -------------------------------------------------------------------------------------------------
+
+fit_normal <- function(x, prior, cell_priors, control) {
+  if (identical(prior, "auto")) return(fit_normal_auto(x, cell_priors, control))
+  if (is.numeric(prior)) prior <- ridge_prior(prior)
+  run <- normal_run(x, prior, cell_priors, control)
+  run$prior <- if (!is.null(prior)) list(lambda = run$fit$prior$strength, reason = NULL, prior = prior)
+  run
+}
+
+# "auto": a ridge only where the data do not determine a covariance matrix.
+fit_normal_auto <- function(x, cell_priors, control) {
+  few <- few_rows(x)
+  if (!is.null(few)) {
+    run <- normal_run(x, ridge_prior(few$lambda), cell_priors, control)
+    # with p >= n every column is linear in others: that is no news
+    if (!few$wide) run$collinear <- collinear_among(run$parameters$covariance)
+    run$prior <- list(lambda = few$lambda, reason = few$reason, prior = ridge_prior(few$lambda))
+    return(run)
+  }
+  run <- if (is.null(collinear_rows(x))) {
+    tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
+             em_error_too_few_rows = function(e) NULL)
+  }
+  if (!is.null(run) && is.null(collinear_among(run$parameters$covariance, 1e-9))) return(run)
+  # The null directions show in a fit with a ridge that is too weak to matter otherwise.
+  lambda <- 1e-6 * nrow(x)
+  again <- normal_run(x, ridge_prior(lambda), cell_priors, control)
+  again$collinear <- collinear_among(again$parameters$covariance)
+  reason <- if (is.null(again$collinear)) "the covariance matrix is nearly singular" else again$collinear$sentence
+  again$prior <- list(lambda = lambda, reason = reason, prior = ridge_prior(lambda))
+  again
+}
+
+# Whether there are too few rows for a covariance matrix without a prior: NULL, or list(lambda, reason, wide). What
+# counts is how often the rarest pair of columns is observed together.
+few_rows <- function(x) {
+  p <- ncol(x)
+  n <- nrow(x)
+  together <- crossprod(!is.na(x))
+  least <- min(together[together > 0])
+  apart <- which(together == 0 & lower.tri(together), arr.ind = TRUE)
+  together_words <- if (p > 1L && least < n) {
+    sprintf("some pairs of columns are seen together in %s only", count_of(as.integer(least), "row"))
+  }
+  if (least <= p + 1L) {
+    words <- if (p >= n) "there are no more rows than columns" else "there are hardly more rows than columns"
+    size <- paste0(" (", count_of(n, "row"), ", ", count_of(p, "column"), " in the model)")
+    # enough for a proper posterior, and what the correlations themselves ask for
+    return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE,
+                reason = paste(c(paste0(words, size), together_words), collapse = "; ")))
+  }
+  if (least < 2L * p + 2L) {
+    if (is.null(together_words)) together_words <- sprintf("there are only %d rows for %d columns", n, p)
+    return(list(lambda = 1, wide = FALSE, reason = together_words))
+  }
+  if (nrow(apart) > 0L) {
+    # without it their correlation would be drawn from a density that rises to 1 and -1
+    pairs <- paste(dQuote(colnames(x)[apart[, 2L]], FALSE), "and", dQuote(colnames(x)[apart[, 1L]], FALSE))
+    return(list(lambda = 3, wide = FALSE, reason = paste(abbreviate_list(pairs, 3L),
+                                                         "are never observed in the same row")))
+  }
+  NULL
+}
+
+# Collinearity that complete rows show before any fit, which could take long to find it out.
+collinear_rows <- function(x) {
+  complete <- which(rowSums(is.na(x)) == 0L)
+  if (length(complete) < 2L * ncol(x) + 2L) return(NULL)
+  part <- x[utils::head(complete, 2000L), , drop = FALSE]
+  sd <- apply(part, 2L, stats::sd)
+  # constant among these rows: they do not tell
+  if (any(sd == 0)) return(NULL)
+  collinear_among(stats::cor(part), 1e-9)
+}
+
+# NULL, or list(columns, sentence): columns of which the others leave less than `tol` of the variance.
+collinear_among <- function(covariance, tol = 2e-5) {
+  p <- ncol(covariance)
+  if (p < 2L) return(NULL)
+  scale <- sqrt(diag(covariance))
+  correlation <- covariance / outer(scale, scale)
+  if (!all(is.finite(correlation))) return(NULL)
+  root <- suppressWarnings(chol(correlation, pivot = TRUE, tol = tol))
+  rank <- attr(root, "rank")
+  if (rank == p) return(NULL)
+  pivot <- attr(root, "pivot")
+  kept <- seq_len(rank)
+  names <- colnames(covariance)
+  coefficients <- backsolve(root[kept, kept, drop = FALSE], root[kept, -kept, drop = FALSE])
+  dependent <- pivot[-kept]
+  partners <- lapply(seq_along(dependent), function(j) names[pivot[kept]][abs(coefficients[, j]) > 0.01])
+  sentence <- sprintf("%s %s linear in %s", abbreviate_list(dQuote(names[dependent], FALSE)),
+                      if (length(dependent) == 1L) "is" else "are",
+                      abbreviate_list(dQuote(unique(unlist(partners)), FALSE)))
+  list(columns = dependent, partners = partners, sentence = sentence)
+}
+
+# Writes into the specs which columns are linear in others.
+note_collinear <- function(encoder, collinear) {
+  for (i in seq_along(collinear$columns)) {
+    j <- collinear$columns[i]
+    for (k in seq_along(encoder$specs)) {
+      spec <- encoder$specs[[k]]
+      if (!j %in% spec$model) next
+      words <- paste("collinear with", abbreviate_list(setdiff(collinear$partners[[i]], spec$variables), 3L))
+      encoder$specs[[k]]$note <- paste(c(spec$note[nzchar(spec$note)], words), collapse = "; ")
+    }
+  }
+  encoder
+}
+
+normal_run <- function(x, prior, cell_priors, control) {
+  input <- list(x = x, variables = colnames(x), row_names = NULL, formula = NULL, terms = NULL, weights = NULL)
+  fit <- fit_mvnorm(input, prior, NULL, control, NULL, if (nrow(cell_priors) > 0L) cell_priors)
+  # the data are in the imputation object already
+  fit["data"] <- list(NULL)
+  list(model = "normal", fit = fit, prior = NULL, parameters = fit$parameters, loglik = fit$loglik, df = fit$df,
+       nobs = fit$nobs, status = fit$status, message = fit$message, converged = fit$converged,
+       iterations = fit$iterations, trace = fit$trace, convergence = fit$convergence,
+       worst = worst_fraction(fit$missing_information$worst))
+}
+
+worst_fraction <- function(worst) if (is.numeric(worst) && length(worst) == 1L) worst else NA_real_
+
+# --- chains -------------------------------------------------------------------------------------------------------
+
+# Steps of a chain until its start is forgotten to one part in a hundred.
+plan_chain <- function(x, run, method, control, most = 5000L) {
+  worst <- run$worst
+  # monotone patterns need no chain: their posterior is drawn exactly
+  exact <- run$model == "normal" && method == "posterior" && !identical(run$fit$method, "em")
+  if (run$model == "none" || method != "posterior" || exact) return(list(spacing = 0L, worst = worst, exact = exact))
+  if (run$model == "latent") {
+    worst <- pilot_latent(x, run, control)
+    most <- 1000L
+  }
+  steps <- if (is.na(worst) || worst <= 0) 10 else if (worst >= 1) Inf else ceiling(log(0.01) / log(worst))
+  if (run$model == "latent") steps <- max(steps, 50)
+  if (steps > most) {
+    em_warn(sprintf(paste0("The worst fraction of missing information is %s: %s steps of the chain would be needed ",
+                           "for independent draws, and %s are made. Some parameter is hardly determined by the data; ",
+                           "see summary()."), format(worst, digits = 4),
+                    if (is.finite(steps)) format(steps, big.mark = ",") else "endlessly many",
+                    format(most, big.mark = ",")),
+            "slow_mixing", worst = worst)
+  }
+  list(spacing = as.integer(max(10, min(steps, most))), worst = worst)
+}
+
+# list(values, columns, draws = list(mean, covariance), trace)
+draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control) {
+  threads <- resolve_threads(control)
+  show <- progress_display(control, "imputations")
+  encoder <- run$encoder
+  out <- if (run$model == "normal") {
+    core <- mvnorm_control(control)
+    core$key <- key
+    mvnorm_impute_(x, run$parameters, run$fit$prior[c("exponent", "scale")], posterior_prior(run$fit$prior, ncol(x)),
+                   method, m, 0L, chain$spacing, encoder$lower, encoder$upper, cell_priors, core, min(m, 5L), threads,
+                   show)
+  } else {
+    latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, method, m, 0, chain$spacing,
+                   encoder$lower, encoder$upper, key, threads, show)
+  }
+  bad <- if (run$model == "normal") sum(!out$fine) else sum(out$status == "singular")
+  if (bad > 0L && method != "mean") {
+    em_warn(sprintf(paste0("%s of %d met a singular covariance matrix and rests on the last one before it. Use a ",
+                           "stronger `prior`."),
+                    count_of(bad, "imputation"), m), "singular_draws")
+  }
+  list(values = out$values, columns = out$columns, draws = name_draws(out, run$parameters$mean),
+       trace = chain_trace(out$trace, names(run$parameters$mean)))
+}
+
+# The prior of the posterior draws: Jeffreys', |Sigma|^-(p + 1) / 2, with the pseudo-observations of a ridge on top.
+posterior_prior <- function(prior, p) {
+  if (is.null(prior)) return(list(exponent = p + 1, scale = NULL))
+  if (identical(prior$type, "ridge")) return(list(exponent = p + 1 + prior$exponent, scale = prior$scale))
+  prior[c("exponent", "scale")]
+}
+
+name_draws <- function(out, mean) {
+  if (is.null(out$mean)) return(NULL)
+  names <- names(mean)
+  numbers <- as.character(seq_len(ncol(out$mean)))
+  dimnames(out$mean) <- list(names, numbers)
+  dimnames(out$covariance) <- list(names, names, numbers)
+  list(mean = out$mean, covariance = out$covariance)
+}
+
+# The path of the chains as a data frame: chain, iteration, means and variances.
+chain_trace <- function(trace, names) {
+  if (!is.matrix(trace) || nrow(trace) == 0L) return(NULL)
+  values <- c(paste0("mean[", names, "]"), paste0("variance[", names, "]"))
+  named <- c("chain", "iteration", if (ncol(trace) == length(values) + 3L) "log_det", values)
+  if (ncol(trace) != length(named)) return(NULL)
+  colnames(trace) <- named
+  as.data.frame(trace, optional = TRUE)[setdiff(named, "log_det")]
+}
+
+# --- latent normal -------------------------------------------------------------------------------------------------
+
+fit_latent <- function(x, encoder, prior, control) {
+  key <- draw_key()
+  fit <- latent_fit_(x, encoder$kind, encoder$levels, encoder$mass, NULL, latent_prior(prior),
+                     core_control(control, key), key, resolve_threads(control), progress_display(control, "steps"))
+  # the bounds of new rows
+  fit$lower <- encoder$lower
+  fit$upper <- encoder$upper
+  names <- latent_names(encoder, fit)
+  names(fit$mean) <- names
+  dimnames(fit$covariance) <- list(names, names)
+  status <- fit$status
+  run <- list(
+    model = "latent", fit = fit, parameters = list(mean = fit$mean, covariance = fit$covariance), loglik = fit$loglik,
+    df = latent_df(encoder, fit), nobs = sum(rowSums(!is.na(x)) > 0L), status = status,
+    message = if (status == "converged") sprintf("converged after %d iterations", as.integer(fit$iterations)) else
+      sprintf("stopped after %d iterations, not converged", as.integer(fit$iterations)),
+    converged = status == "converged", iterations = as.integer(fit$iterations), trace = fit$trace, worst = NA_real_,
+    prior = latent_prior_report(prior, fit), collinear = collinear_among(fit$covariance)
+  )
+  if (!run$converged) {
+    em_warn(sprintf("The fit of the latent normal model %s: its parameters were still moving by %s standard errors.",
+                    if (status == "singular") "became singular" else run$message,
+                    format(max(utils::tail(fit$trace$change, 5L)), digits = 2L)), "not_converged")
+  }
+  run
+}
+
+# What the core takes as a prior, in standardised units: NULL for its own, which is weak.
+latent_prior <- function(prior) {
+  if (is.null(prior) || identical(prior, "auto")) return(NULL)
+  if (is.numeric(prior)) return(list(df = prior, scale = prior))
+  if (!identical(prior$type, "ridge") || is.null(prior$strength)) {
+    em_abort("`prior`: categorical columns are imputed with a ridge prior; give its strength as a number.", "prior")
+  }
+  list(df = prior$strength, scale = prior$strength)
+}
+
+# The latent model always has a prior: without one a category that another column tells apart perfectly has no estimate.
+latent_prior_report <- function(prior, fit) {
+  wide <- identical(prior, "auto") && fit$prior$df > 1
+  list(lambda = fit$prior$df, words = paste("inverse Wishart of", count_of_pseudo(fit$prior$df)),
+       reason = if (wide) sprintf("the rows are few for %d latent dimensions", length(fit$mean)))
+}
+
+# Names of the latent dimensions: of the column, and for nominal columns of the level too.
+latent_names <- function(encoder, fit) {
+  names <- encoder$variables[fit$columns_of]
+  labels <- lapply(encoder$specs, function(s) if (identical(s$kind, "nominal")) s$labels)
+  position <- vapply(encoder$specs, function(s) if (length(s$model) == 1L) s$model else 0L, 0L)
+  for (i in which(!vapply(labels, is.null, NA))) {
+    at <- which(fit$columns_of == position[i])
+    names[at] <- paste0(names[at], "=", labels[[i]][-1L][seq_along(at)])
+  }
+  make.unique(names)
+}
+
+# Free parameters: means, covariances, and thresholds beyond those that fix the scale of their column.
+latent_df <- function(encoder, fit) {
+  d <- length(fit$mean)
+  discrete <- encoder$kind %in% c("ordinal", "nominal")
+  ordinal <- encoder$kind == "ordinal"
+  fixed <- sum(encoder$kind == "nominal") + sum(ordinal & encoder$levels == 2L)
+  as.integer(d + d * (d + 1) / 2 - fixed + sum(pmax(0L, encoder$levels[ordinal & discrete] - 3L)))
+}
+
+# How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how
+# many imputations are asked for.
+pilot_latent <- function(x, run, control, n_sweeps = 200L) {
+  encoder <- run$encoder
+  key <- draw_key()
+  out <- latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, "posterior", 2L, 0, n_sweeps,
+                        encoder$lower, encoder$upper, key, resolve_threads(control), NULL)
+  trace <- out$trace
+  values <- trace[, -(1:3), drop = FALSE]
+  lag <- 10L
+  r <- vapply(seq_len(ncol(values)), function(j) {
+    products <- variances <- 0
+    for (chain in unique(trace[, 1L])) {
+      v <- values[trace[, 1L] == chain, j]
+      # the path from the mode to where the chain settles is no autocorrelation
+      v <- v[-seq_len(length(v) %/% 5L)]
+      v <- v - mean(v)
+      products <- products + sum(v[-seq_len(lag)] * v[seq_len(length(v) - lag)])
+      variances <- variances + sum(v^2)
+    }
+    if (variances > 0) products / variances else 0
+  }, 0)
+  # what two chains of this length show of themselves is noise up to about 0.2
+  max(0, r, na.rm = TRUE)^(1 / lag)
+}

@@ -1,0 +1,182 @@
+# print(), summary(), predict(), and the parameters.
+
+test_that("print() is short and says what matters", {
+  imp <- impute(airquality, m = 20)
+  lines <- capture.output(print(imp))
+  expect_lte(length(lines), 15)
+  expect_match(lines[1], "20 imputations of 153 rows x 6 columns, by posterior draws")
+  text <- paste(lines, collapse = "\n")
+  expect_match(text, "Ozone \\(37\\), Solar.R \\(7\\): 44 cells in 42 rows")
+  expect_match(text, "worst fraction of missing\\s+information 0\\.36")
+  expect_match(text, "prior +none")
+  expect_lte(length(capture.output(print(impute(every_class(), m = 2)))), 15)
+  expect_output(print(impute(airquality, method = "none")), "predict\\(\\) imputes new data")
+})
+
+test_that("summary() says what was done to every column", {
+  d <- every_class()
+  d$constant <- c(NA, rep(3, 59))
+  s <- summary(impute(d, id = "date"))
+  expect_s3_class(s, "summary.em_impute")
+  out <- paste(capture.output(print(s)), collapse = "\n")
+  for (name in names(d)) expect_match(out, name, fixed = TRUE)
+  expect_match(out, "identifies rows")
+  expect_match(out, "one observed value|constant: 1 missing value filled")
+  expect_match(out, "Shares of factor")
+  expect_match(out, "America|2021-")
+  expect_equal(rowSums(s$shares$factor), c(observed = 1, imputed = 1))
+  # imputed values beyond the observed range are counted
+  expect_output(print(summary(with_seed(1, impute(airquality, m = 20)))), "outside the observed range: Ozone")
+  expect_output(print(summary(impute(airquality, method = "none"))), "Columns")
+})
+
+test_that("predict() fills new rows of any pattern in their class, without refitting", {
+  imp <- impute(as.matrix(airquality[1:4]), method = "none")
+  new <- airquality[c(5, 6, 10), 4:1]
+  new$extra <- letters[1:3]
+  filled <- predict(imp, new)
+  expect_identical(names(filled), names(new))
+  expect_identical(filled$extra, new$extra)
+  expect_equal(filled$Ozone[c(1, 3)], c(-11.467574330, 31.902256072), tolerance = 1e-6)
+  expect_equal(filled$Solar.R[1:2], c(127.776609300, 182.106293150), tolerance = 1e-6)
+  # one row, all missing, as a vector and as a matrix
+  expect_equal(unlist(predict(imp, data.frame(Ozone = NA, Solar.R = NA, Wind = NA, Temp = NA))), imp$parameters$mean)
+  expect_equal(dim(predict(imp, c(NA, 190, 7.4, 67))), c(1, 4))
+  expect_true(is.matrix(predict(imp, as.matrix(new[1:4]))))
+  expect_identical(predict(imp, new[0, ]), new[0, ])
+})
+
+test_that("rows are predicted one by one as all together", {
+  for (imp in list(impute(airquality, method = "none"), impute(every_class(), method = "none"))) {
+    whole <- predict(imp)
+    for (i in c(5, 12)) expect_equal(predict(imp, imp$data[i, , drop = FALSE])[[1]], whole[[1]][i], tolerance = 1e-6)
+  }
+})
+
+test_that("draws are drawn from the conditional distribution", {
+  imp <- impute(as.matrix(airquality[1:4]), method = "none")
+  new <- airquality[rep(5, 4000), 1:4]
+  drawn <- with_seed(1, predict(imp, new, type = "draw"))
+  # conditional standard deviations of an independent computation; 4000 draws
+  expect_equal(sd(drawn$Ozone), 21.5595022, tolerance = 0.04)
+  expect_equal(sd(drawn$Solar.R), 86.0141646, tolerance = 0.04)
+  expect_identical(drawn, with_seed(1, predict(imp, new, type = "draw")))
+})
+
+test_that("intervals hold the nominal share and come in the order of rows", {
+  imp <- impute(as.matrix(airquality[1:4]), method = "none")
+  table <- predict(imp, airquality[c(5, 6), ], type = "interval", level = 0.9)
+  expect_equal(table$row, c(1, 1, 2))
+  expect_equal(table$column, c("Ozone", "Solar.R", "Solar.R"))
+  expect_equal(table$upper[1] - table$lower[1], 2 * qnorm(0.95) * 21.5595022, tolerance = 1e-6)
+  expect_equal(nrow(predict(imp, airquality[1, ], type = "interval")), 0)
+  mixed <- impute(every_class(), method = "none")
+  table <- predict(mixed, type = "interval")
+  expect_true(all(table$lower <= table$estimate & table$estimate <= table$upper))
+})
+
+test_that("categories are predicted, and their probabilities sum to one", {
+  d <- every_class()
+  imp <- impute(d, method = "none")
+  p <- predict(imp, type = "probability")
+  expect_named(p, c("count", "logical", "factor", "ordered", "character"))
+  for (table in p) expect_equal(rowSums(table), rep(1, 60), tolerance = 1e-6)
+  seen <- which(!is.na(d$factor))
+  expect_equal(p$factor[cbind(seen, match(d$factor[seen], colnames(p$factor)))], rep(1, length(seen)))
+  classes <- predict(imp, type = "class")
+  expect_false(anyNA(classes$factor))
+  expect_identical(classes$double, d$double)
+  lost <- which(is.na(d$factor))
+  expect_identical(as.character(classes$factor[lost]), colnames(p$factor)[max.col(p$factor)[lost]])
+  expect_error(predict(impute(airquality[1:4]), type = "probability"), class = "em_error_no_categories")
+})
+
+test_that("a factor that was complete is predicted by Bayes' rule when new rows lack it", {
+  d <- iris
+  d$Sepal.Width[c(3, 70, 130)] <- NA
+  imp <- impute(d, method = "none")
+  new <- iris
+  new$Species <- NA
+  expect_gt(mean(predict(imp, new)$Species == iris$Species), 0.95)
+  expect_s3_class(predict(imp, new)$Species, "factor")
+  p <- predict(imp, new, type = "probability")$Species
+  # the same by definition: means of the species, common covariance
+  x <- as.matrix(iris[1:4])
+  mu <- imp$parameters$mean
+  s <- imp$parameters$covariance
+  dummies <- 5:6
+  b <- s[1:4, dummies] %*% solve(s[dummies, dummies])
+  within <- s[1:4, 1:4] - b %*% s[dummies, 1:4]
+  share <- c(1 - sum(mu[dummies]), mu[dummies])
+  log_p <- sapply(1:3, function(k) {
+    at <- mu[1:4] + b %*% ((1:2 == k - 1) - mu[dummies])
+    -stats::mahalanobis(x, at, within) / 2 + log(share[k])
+  })
+  by_hand <- exp(log_p - apply(log_p, 1, max))
+  expect_equal(unname(p), unname(by_hand / rowSums(by_hand)), tolerance = 1e-6)
+  drawn <- with_seed(1, predict(imp, new, type = "draw"))
+  expect_gt(mean(drawn$Species == iris$Species), 0.9)
+})
+
+test_that("what new data lack or do not know is a classed error", {
+  d <- every_class()
+  imp <- impute(d, method = "none")
+  new <- d[1:3, ]
+  levels(new$factor)[1] <- "unknown"
+  new$factor[] <- "unknown"
+  error <- expect_error(predict(imp, new), "unknown", class = "em_error_new_category")
+  expect_equal(error$column, "factor")
+  expect_error(predict(imp, d[1:3, -1]), "double", class = "em_error_newdata")
+  new <- d[1:3, ]
+  new$double[2] <- Inf
+  expect_error(predict(imp, new), class = "em_error_infinite")
+  new$double <- letters[1:3]
+  expect_error(predict(imp, new), class = "em_error_column_type")
+  expect_error(predict(imp, type = "response"), class = "em_error_argument")
+  # a carried column need not be there
+  expect_equal(nrow(predict(imp, d[1:3, names(d) != "list"])), 3)
+})
+
+test_that("new rows keep the class of their own columns", {
+  d <- every_class()
+  imp <- impute(d, method = "none")
+  filled <- predict(imp, d[1:20, ])
+  for (name in names(d)) expect_identical(attributes(filled[[name]]), attributes(d[1:20, ][[name]]), info = name)
+  # columns that are all NA are logical in R
+  new <- d[1:4, ]
+  new$date <- NA
+  new$ordered <- NA
+  new$character <- NA
+  filled <- predict(imp, new)
+  expect_s3_class(filled$date, "Date")
+  expect_s3_class(filled$ordered, "ordered")
+  expect_type(filled$character, "character")
+})
+
+test_that("parameters, criteria and tables are there", {
+  imp <- impute(airquality[1:4], m = 2)
+  expect_equal(as.numeric(logLik(imp)), imp$loglik)
+  expect_equal(attr(logLik(imp), "df"), 14)
+  expect_equal(nobs(imp), 153)
+  expect_named(coef(imp)[1:2], c("mean[Ozone]", "mean[Solar.R]"))
+  expect_identical(names(coef(imp)), colnames(vcov(imp)))
+  expect_equal(glance(imp)$AIC, AIC(imp))
+  expect_equal(glance(imp)$worst, imp$chain$worst)
+  # standard errors of the means, reference values
+  expect_equal(tidy(imp)$std.error[1:4], c(2.782497917, 7.428372448, 0.283885475, 0.762716880), tolerance = 1e-6)
+  expect_equal(ncol(tidy(imp, conf.int = TRUE)), 5)
+  expect_equal(sum(augment(imp)$.n_imputed), 44)
+  expect_equal(dim(confint(imp)), c(14, 2))
+  mixed <- impute(every_class(), m = 2)
+  expect_error(vcov(mixed), class = "em_error_not_available")
+  expect_equal(nrow(tidy(mixed)), length(coef(mixed)))
+  expect_equal(glance(mixed)$model, "latent")
+})
+
+test_that("update() changes the call", {
+  imp <- suppressMessages(em_impute(airquality, m = 2))
+  expect_equal(update(imp, m = 4)$m, 4)
+  imp <- suppressMessages(em_impute(~ Ozone + Wind, data = airquality, m = 2))
+  more <- suppressMessages(update(imp, ~ . + Temp))
+  expect_identical(more$variables, c("Ozone", "Wind", "Temp"))
+})

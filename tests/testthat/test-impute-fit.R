@@ -1,0 +1,52 @@
+# Which prior, and how long a chain.
+
+test_that("the chain is as long as the worst fraction of missing information asks for, within limits", {
+  run <- list(model = "normal", fit = list(method = "em"), worst = 0.9)
+  plan <- function(worst) {
+    run$worst <- worst
+    plan_chain(NULL, run, "posterior", em_control())$spacing
+  }
+  expect_equal(plan(0.9), ceiling(log(0.01) / log(0.9)))
+  expect_equal(plan(0.1), 10)
+  expect_equal(plan(NA), 10)
+  warning <- expect_warning(spacing <- plan(0.9999), class = "em_warning_slow_mixing")
+  expect_equal(spacing, 5000)
+  expect_equal(warning$worst, 0.9999)
+  expect_equal(plan_chain(NULL, run, "bootstrap", em_control())$spacing, 0)
+})
+
+test_that("monotone patterns need no chain", {
+  d <- with_seed(1, data.frame(a = rnorm(60), b = rnorm(60), c = rnorm(60)))
+  d$b[1:20] <- NA
+  d$c[1:30] <- NA
+  imp <- impute(d)
+  expect_true(imp$chain$exact)
+  expect_equal(imp$iterations, 0)
+  expect_output(print(imp), "monotone")
+})
+
+test_that("a ridge is added only where rows are few", {
+  expect_null(few_rows(as.matrix(normal_with_holes(40, 3, 0.3))))
+  expect_equal(few_rows(as.matrix(normal_with_holes(30, 6, 0.4)))$lambda, 1)
+  few <- few_rows(as.matrix(normal_with_holes(20, 40, 0.1)))
+  expect_gte(few$lambda, 40 - 20 + 2)
+  expect_true(few$wide)
+})
+
+test_that("collinear columns are found and named", {
+  x <- with_seed(1, matrix(rnorm(300), 100, dimnames = list(NULL, c("a", "b", "c"))))
+  expect_null(collinear_among(stats::cov(x)))
+  y <- cbind(x, d = x[, 1] - 2 * x[, 2])
+  found <- collinear_among(stats::cov(y))
+  expect_length(found$columns, 1)
+  expect_match(found$sentence, "is linear in")
+  expect_false(grepl("\"c\"", found$sentence))
+  expect_false(is.null(collinear_rows(y)))
+  expect_null(collinear_rows(x))
+})
+
+test_that("the posterior's prior is Jeffreys' with the ridge on top", {
+  expect_equal(posterior_prior(NULL, 4)$exponent, 5)
+  ridge <- list(type = "ridge", exponent = 3, scale = diag(4))
+  expect_equal(posterior_prior(ridge, 4)$exponent, 8)
+})
