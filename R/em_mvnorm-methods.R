@@ -140,7 +140,8 @@ update.em_mvnorm <- function(object, new_rows = NULL, weights = NULL, ..., evalu
   check_dots_empty(..., .function = "update.em_mvnorm")
   x <- model_matrix_newdata(object, new_rows)
   weights <- check_weights(weights, nrow(x))
-  if (is.null(weights) != is.null(object$weights)) {
+  weighted <- !is.null(object$weights) || isTRUE(object$statistics$weighted)
+  if (is.null(weights) == weighted) {
     em_abort(if (is.null(weights)) "The fit has weights: give those of the new rows as `weights`." else
       "The fit has no weights, so new rows can have none.", "weights")
   }
