@@ -196,8 +196,8 @@ mvn_expected_information <- function(x, mean, covariance, weights = rep(1, nrow(
 
 # --- EM, row by row ---------------------------------------------------------------------------------
 
-# Mean and covariance of a row's missing cells given its observed ones. `prior_mean`, `prior_sd`: of its missing cells that
-# have an observation-level prior, NA elsewhere: the density of the cell is multiplied by that normal density.
+# Mean and covariance of a row's missing cells given its observed ones. `prior_mean`, `prior_sd`: of its missing cells
+# that have an observation-level prior, NA elsewhere: the density of the cell is multiplied by that normal density.
 mvn_conditional <- function(row, mean, covariance, prior_mean = NULL, prior_sd = NULL) {
   m <- which(is.na(row))
   o <- which(!is.na(row))
@@ -219,7 +219,8 @@ mvn_conditional <- function(row, mean, covariance, prior_mean = NULL, prior_sd =
 }
 
 # One EM step. `cell_priors`: a matrix of row, column, mean, sd.
-mvn_em_step <- function(x, mean, covariance, weights = rep(1, nrow(x)), exponent = 0, scale = NULL, cell_priors = NULL) {
+mvn_em_step <- function(x, mean, covariance, weights = rep(1, nrow(x)), exponent = 0, scale = NULL,
+                        cell_priors = NULL) {
   p <- ncol(x)
   seen <- which(rowSums(!is.na(x)) > 0 & weights > 0)
   if (!is.null(cell_priors)) seen <- sort(union(seen, cell_priors[, 1]))
@@ -243,8 +244,8 @@ mvn_em_step <- function(x, mean, covariance, weights = rep(1, nrow(x)), exponent
   list(mean = new_mean, covariance = scatter / (sum(w) + exponent))
 }
 
-# EM to the end from `mean` and `covariance` (default: available cases), with plain squared extrapolation so that the slow
-# ones end too; every cycle ends with two EM steps, so that what it stops at is a fixed point of EM.
+# EM to the end from `mean` and `covariance` (default: available cases), with plain squared extrapolation so that the
+# slow ones end too; every cycle ends with two EM steps, so that what it stops at is a fixed point of EM.
 mvn_em <- function(x, weights = rep(1, nrow(x)), ..., mean = NULL, covariance = NULL, tol = 1e-11, max_cycles = 2000) {
   if (is.null(mean)) {
     use <- weights > 0
@@ -273,8 +274,8 @@ mvn_em <- function(x, weights = rep(1, nrow(x)), ..., mean = NULL, covariance = 
   mvn_unpack(two)
 }
 
-# The factored likelihood (Anderson 1957) of data whose columns are ordered so that each is observed wherever the next one
-# is: least squares of every column on those before it, and the distribution put together again.
+# The factored likelihood (Anderson 1957) of data whose columns are ordered so that each is observed wherever the next
+# one is: least squares of every column on those before it, and the distribution put together again.
 mvn_factored <- function(x, weights = rep(1, nrow(x))) {
   p <- ncol(x)
   mean <- numeric(p)
@@ -301,7 +302,8 @@ mvn_apart <- function(a, b) {
 expect_same_parameters <- function(a, b, tolerance) {
   apart <- mvn_apart(a, b)
   testthat::expect(apart <= tolerance,
-                   sprintf("The parameters are %.3g standard deviations apart; at most %.3g is allowed.", apart, tolerance))
+                   sprintf("The parameters are %.3g standard deviations apart; at most %.3g is allowed.", apart,
+                           tolerance))
   invisible(a)
 }
 

@@ -1,14 +1,14 @@
-# The core's draws of parameters and missing cells (mvn_posterior.h, mvn_monotone.h, mvn_impute.h, mvn_rows.h), against data
-# augmentation in plain R that fills in every row.
+# The core's draws of parameters and missing cells (mvn_posterior.h, mvn_monotone.h, mvn_impute.h, mvn_rows.h),
+# against data augmentation in plain R that fills in every row.
 
-impute <- function(x, parameters, method = "posterior", m = 5, first = 0, spacing = 20, exponent = ncol(x) + 1, scale = NULL,
-                   prior = NULL, lower = numeric(), upper = numeric(), cell_priors = matrix(0, 0, 4), key = c(11, 7),
-                   threads = 1) {
+impute <- function(x, parameters, method = "posterior", m = 5, first = 0, spacing = 20, exponent = ncol(x) + 1,
+                   scale = NULL, prior = NULL, lower = numeric(), upper = numeric(), cell_priors = matrix(0, 0, 4),
+                   key = c(11, 7), threads = 1) {
   control <- emkit:::mvnorm_control(em_control())
   control$key <- key
-  emkit:::mvnorm_impute_(x, parameters[c("mean", "covariance")], prior, list(exponent = exponent, scale = scale), method,
-                         as.integer(m), as.integer(first), as.integer(spacing), lower, upper, cell_priors, control, 0L,
-                         as.integer(threads), NULL)
+  emkit:::mvnorm_impute_(x, parameters[c("mean", "covariance")], prior, list(exponent = exponent, scale = scale),
+                         method, as.integer(m), as.integer(first), as.integer(spacing), lower, upper, cell_priors,
+                         control, 0L, as.integer(threads), NULL)
 }
 
 # Imputation i of the data.
@@ -20,9 +20,9 @@ completed <- function(x, drawn, i) {
   x
 }
 
-# Chained draws: each row's missing cells given the parameters (rows of one pattern at a time), then the parameters given the
-# full rows: covariance inverse Wishart with n + exponent - p - 2 degrees of freedom, mean normal. Rows that observe nothing
-# take no part. Returns draws x parameters.
+# Chained draws: each row's missing cells given the parameters (rows of one pattern at a time), then the parameters
+# given the full rows: covariance inverse Wishart with n + exponent - p - 2 degrees of freedom, mean normal. Rows that
+# observe nothing take no part. Returns draws x parameters.
 data_augmentation <- function(x, start, steps, seed, exponent = ncol(x) + 1, scale = 0, burn = 100) {
   x <- x[rowSums(!is.na(x)) > 0, , drop = FALSE]
   n <- nrow(x)
@@ -54,6 +54,10 @@ data_augmentation <- function(x, start, steps, seed, exponent = ncol(x) + 1, sca
   out
 }
 
+# Draws of the core, and of the chain in R.
+n_draws <- if (extended_tests()) 10000 else 2000
+chain_length <- if (extended_tests()) 20000 else 2000
+
 # What is compared: means, log variances and Fisher's z of the correlations, whose distributions have light tails.
 posterior_features <- function(draws) {
   t(apply(draws, 1, function(theta) {
@@ -84,8 +88,8 @@ expect_same_posterior <- function(a, b) {
   testthat::expect_lt(max(abs(z)), 4.5)
 }
 
-# Patterns of every kind: many rows, fewer rows than observed variables, one that is constant inside its pattern, rows that
-# observe less than they miss, rows that observe nothing.
+# Patterns of every kind: many rows, fewer rows than observed variables, one that is constant inside its pattern, rows
+# that observe less than they miss, rows that observe nothing.
 posterior_data <- function() {
   x <- with_seed(17, matrix(stats::rnorm(66 * 4), 66)) %*% chol(0.5 + 0.5 * diag(4)) + rep(c(10, 0, 3, -5), each = 66)
   x[26:37, 1] <- NA
@@ -102,17 +106,18 @@ x <- posterior_data()
 mode <- em_mvnorm(x)$parameters
 
 test_that("posterior draws of the parameters have the distribution of data augmentation row by row", {
-  drawn <- impute(x, mode, m = 4000, spacing = 40)
+  drawn <- impute(x, mode, m = n_draws, spacing = 40)
   expect_true(all(drawn$fine))
   expect_false(drawn$monotone)
-  expect_same_posterior(draws_of_core(drawn), data_augmentation(x, mode, 8000, seed = 5))
+  expect_same_posterior(draws_of_core(drawn), data_augmentation(x, mode, chain_length, seed = 5))
 })
 
 test_that("with the pseudo-observations of a ridge they have that posterior", {
   scale <- 12 * diag(c(1, 2, 1, 0.5))
-  drawn <- impute(x, mode, m = 3000, spacing = 30, exponent = 5 + 12, scale = scale)
+  drawn <- impute(x, mode, m = n_draws, spacing = 30, exponent = 5 + 12, scale = scale)
   expect_false(drawn$monotone)
-  expect_same_posterior(draws_of_core(drawn), data_augmentation(x, mode, 8000, seed = 6, exponent = 17, scale = scale))
+  expect_same_posterior(draws_of_core(drawn),
+                        data_augmentation(x, mode, chain_length, seed = 6, exponent = 17, scale = scale))
 })
 
 test_that("patterns of few rows and many variables (rows kept, n_k below the number observed) have it too", {
@@ -121,8 +126,8 @@ test_that("patterns of few rows and many variables (rows kept, n_k below the num
   counts <- table(apply(is.na(y) + 0, 1, paste, collapse = ""))
   expect_gt(sum(counts <= 2), 5)
   start <- em_mvnorm(y)$parameters
-  drawn <- impute(y, start, m = 3000, spacing = 60)
-  expect_same_posterior(draws_of_core(drawn), data_augmentation(y, start, 8000, seed = 7))
+  drawn <- impute(y, start, m = n_draws, spacing = 60)
+  expect_same_posterior(draws_of_core(drawn), data_augmentation(y, start, chain_length, seed = 7))
 })
 
 test_that("monotone patterns are drawn exactly, without a chain, from the same posterior", {
@@ -135,9 +140,9 @@ test_that("monotone patterns are drawn exactly, without a chain, from the same p
   y <- rbind(y, NA)[, c(3, 1, 4, 2)]
   fit <- em_mvnorm(y)
   expect_identical(fit$method, "monotone patterns")
-  drawn <- impute(y, fit$parameters, m = 4000, spacing = 0)
+  drawn <- impute(y, fit$parameters, m = n_draws, spacing = 0)
   expect_true(drawn$monotone)
-  expect_same_posterior(draws_of_core(drawn), data_augmentation(y, fit$parameters, 8000, seed = 8))
+  expect_same_posterior(draws_of_core(drawn), data_augmentation(y, fit$parameters, chain_length, seed = 8))
 })
 
 test_that("complete data have the normal-inverse-Wishart posterior", {

@@ -158,7 +158,7 @@ test_that("a fit to which rows are added is the fit to all rows, whether data ar
   }
 })
 
-test_that("pieces may have constant columns, one row, columns that are missing throughout, and rows that observe nothing", {
+test_that("pieces may have constant columns, one row, columns missing throughout, and rows that observe nothing", {
   x <- airq4
   x[151:153, ] <- rep(x[151, ], each = 3)
   x[100:102, ] <- NA

@@ -122,7 +122,8 @@ test_that("one variable has its closed form, with missing values too", {
   fit <- em_mvnorm(y)
   expect_equal(unname(fit$parameters$mean), mean(y, na.rm = TRUE))
   expect_equal(fit$parameters$covariance[[1]], stats::var(y, na.rm = TRUE) * 4 / 5)
-  expect_equal(fit$loglik, sum(stats::dnorm(y, mean(y, na.rm = TRUE), sqrt(fit$parameters$covariance[[1]]), TRUE), na.rm = TRUE))
+  density <- stats::dnorm(y, mean(y, na.rm = TRUE), sqrt(fit$parameters$covariance[[1]]), log = TRUE)
+  expect_equal(fit$loglik, sum(density, na.rm = TRUE))
 })
 
 test_that("monotone patterns equal the regressions of each column on those before it", {
@@ -139,7 +140,8 @@ test_that("monotone patterns equal the regressions of each column on those befor
   order <- c(3, 1, 4, 2)
   turned <- em_mvnorm(x[, order], weights = w)
   expect_identical(turned$method, "monotone patterns")
-  expect_same_parameters(turned$parameters, list(mean = truth$mean[order], covariance = truth$covariance[order, order]), 1e-11)
+  expect_same_parameters(turned$parameters, list(mean = truth$mean[order], covariance = truth$covariance[order, order]),
+                         1e-11)
   # With rows that observe nothing they are monotone still.
   empty <- rbind(x, NA)
   expect_identical(em_mvnorm(empty)$method, "monotone patterns")
@@ -173,8 +175,8 @@ test_that("the order of rows and of columns does not matter", {
   columns <- c(3, 1, 4, 2)
   turned <- em_mvnorm(holes[, columns])
   expect_identical(turned$variables, colnames(holes)[columns])
-  expect_same_parameters(turned$parameters, lapply(list(mean = fit_holes$parameters$mean[columns],
-                                                        covariance = fit_holes$parameters$covariance[columns, columns]), unname),
+  p <- fit_holes$parameters
+  expect_same_parameters(turned$parameters, list(mean = p$mean[columns], covariance = p$covariance[columns, columns]),
                          1e-8)
   expect_equal(turned$loglik, fit_holes$loglik, tolerance = 1e-12)
 })
@@ -183,7 +185,8 @@ test_that("units from 1e-12 to 1e12 change nothing but the units", {
   unit <- c(1e-12, 1e12, 1e-5, 1e6)
   scaled <- em_mvnorm(sweep(holes, 2, unit, "*"))
   p <- fit_holes$parameters
-  expect_same_parameters(scaled$parameters, list(mean = p$mean * unit, covariance = p$covariance * tcrossprod(unit)), 1e-8)
+  expect_same_parameters(scaled$parameters, list(mean = p$mean * unit, covariance = p$covariance * tcrossprod(unit)),
+                         1e-8)
   jacobian <- sum(colSums(!is.na(holes)) * log(unit))
   expect_equal(scaled$loglik, fit_holes$loglik - jacobian, tolerance = 1e-12)
 })
@@ -213,8 +216,8 @@ test_that("1 and 2 threads give the same bits", {
 
 # --- patterns of every shape ------------------------------------------------------------------------
 
-# The log-likelihood at the estimate, a fixed point, and single steps from elsewhere (so that every part of the E-step is
-# looked at away from the optimum) against plain R.
+# The log-likelihood at the estimate, a fixed point, and single steps from elsewhere (so that every part of the E-step
+# is looked at away from the optimum) against plain R.
 expect_steps_of_em <- function(x, prior = NULL) {
   steps <- 2
   p <- ncol(x)
@@ -225,7 +228,9 @@ expect_steps_of_em <- function(x, prior = NULL) {
                            control = em_control(max_iter = steps, tol = 0, acceleration = "none", threads = 2)))
   exponent <- if (is.null(prior)) 0 else fit$prior$exponent
   oracle <- start
-  for (i in seq_len(steps)) oracle <- mvn_em_step(x, oracle$mean, oracle$covariance, exponent = exponent, scale = fit$prior$scale)
+  for (i in seq_len(steps)) {
+    oracle <- mvn_em_step(x, oracle$mean, oracle$covariance, exponent = exponent, scale = fit$prior$scale)
+  }
   # Two steps do not amplify rounding by more than the condition of the covariance.
   expect_same_parameters(fit$parameters, oracle, 1e-10)
   expect_equal(fit$loglik, mvn_loglik(x, oracle$mean, oracle$covariance), tolerance = 1e-11)
@@ -363,7 +368,8 @@ test_that("a prior is used on complete and monotone data too", {
   x <- data_normal(40, 3, 0)
   fit <- em_mvnorm(x, prior = em_mvnorm_prior("inverse_wishart", df = 6, scale = diag(c(1, 2, 3))))
   s <- stats::cov(x) * 39
-  expect_same_parameters(fit$parameters, list(mean = colMeans(x), covariance = (s + diag(c(1, 2, 3))) / (40 + 6 + 4)), 1e-8)
+  mode <- list(mean = colMeans(x), covariance = (s + diag(c(1, 2, 3))) / (40 + 6 + 4))
+  expect_same_parameters(fit$parameters, mode, 1e-8)
   x[31:40, 3] <- NA
   fit <- em_mvnorm(x, prior = 5)
   expect_same_parameters(fit$parameters, mvn_em(x, exponent = fit$prior$exponent, scale = fit$prior$scale), 1e-8)
@@ -386,8 +392,8 @@ fit_with_cell_priors <- function(x, priors, prior = NULL, start = NULL, ...) {
   emkit:::fit_mvnorm(input, prior, start, em_control(...), NULL, priors)
 }
 
-# The log-likelihood with the rows' densities multiplied by exp(-(cell - mean)^2 / (2 sd^2)) and integrated over the missing
-# cells: for every row, that of the observed cells times a normal density of the priors' means.
+# The log-likelihood with the rows' densities multiplied by exp(-(cell - mean)^2 / (2 sd^2)) and integrated over the
+# missing cells: for every row, that of the observed cells times a normal density of the priors' means.
 loglik_with_cell_priors <- function(x, mean, covariance, priors) {
   total <- mvn_loglik(x, mean, covariance)
   for (i in unique(priors[, 1])) {
@@ -536,7 +542,7 @@ test_that("arguments are checked by name", {
   expect_error(em_mvnorm(~ nothere, data = as.data.frame(holes)), class = "em_error_formula")
 })
 
-test_that("the recipe that ends R under Amelia (30 x 6, 40% missing) ends here with a condition, or with a prior in a fit", {
+test_that("the recipe that ends R under Amelia (30 x 6, 40% missing) ends in a condition, and with a prior in a fit", {
   # Its likelihood has no maximum: EM in plain R goes towards a singular covariance.
   set.seed(1)
   s <- matrix(.5, 6, 6)

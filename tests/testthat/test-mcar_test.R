@@ -73,9 +73,9 @@ test_that("where the covariance is not determined there is no p-value, and the v
   fit <- quietly(em_mvnorm(x))
   expect_warning(test <- mcar_test(fit), class = "em_warning_not_identified")
   expect_true(is.na(test$p.value))
-  # Nearly linear in one another.
+  # Nearly linear in one another: of the fourth variable less than a millionth is its own.
   y <- data_normal(200, 3, 0.1, seed = 4)
-  y <- cbind(y, near = y[, 1] + with_seed(1, stats::rnorm(200)) * 5e-5 * stats::sd(y[, 1], na.rm = TRUE))
+  y <- cbind(y, near = y[, 1] + with_seed(1, stats::rnorm(200)) * 7e-4 * stats::sd(y[, 1], na.rm = TRUE))
   expect_warning(test <- mcar_test(y), "near", class = "em_warning_not_identified")
   expect_true(is.na(test$p.value))
 })

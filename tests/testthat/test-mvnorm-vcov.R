@@ -3,7 +3,8 @@
 airq4 <- as.matrix(datasets::airquality[, 1:4])
 weights <- 0.5 + (seq_len(153) %% 3)
 
-# What the numerical information is good for: differences of the score with a step of 1e-3 units, extrapolated, about 1e-10.
+# What the numerical information is good for: differences of the score with a step of 1e-3 units, extrapolated, about
+# 1e-10.
 information_tolerance <- 1e-8
 
 expect_variance <- function(object, expected, tolerance = information_tolerance) {
@@ -93,7 +94,7 @@ test_that("complete data: the variances in every textbook", {
 test_that("variables observed throughout have the standard errors of complete data", {
   fit <- em_mvnorm(airq4)
   v <- vcov(fit)
-  expect_equal(sqrt(v["mean[Wind]", "mean[Wind]"]), sqrt(fit$parameters$covariance["Wind", "Wind"] / 153), tolerance = 1e-10)
+  expect_equal(v["mean[Wind]", "mean[Wind]"], fit$parameters$covariance["Wind", "Wind"] / 153, tolerance = 1e-10)
   expect_equal(sqrt(v["covariance[Temp,Temp]", "covariance[Temp,Temp]"]),
                fit$parameters$covariance["Temp", "Temp"] * sqrt(2 / 153), tolerance = 1e-10)
 })
@@ -106,7 +107,8 @@ test_that("twelve variables and patterns of every kind, sparse rows among them",
   expect_equal(dim(vcov(fit)), c(90L, 90L))
   information <- mvn_information(x, p$mean, p$covariance)
   units <- mvn_units(p$covariance)
-  # The inverse of the numerical one multiplies its error by the condition, 1e3 or so: the matrices themselves are compared.
+  # The inverse of the numerical one multiplies its error by the condition, 1e3 or so: the matrices themselves are
+  # compared.
   mine <- solve(vcov(fit) / tcrossprod(units))
   expect_equal(unname(mine), information * tcrossprod(units), tolerance = 1e-6)
   scores <- mvn_row_scores(x, p$mean, p$covariance)

@@ -1,5 +1,5 @@
-# em_mvnorm() against reference values: stored ones that several programs agree on (plain-R EM, norm2 2.0.4, lavaan 0.6),
-# and oracles in plain R.
+# em_mvnorm() against reference values: stored ones that several programs agree on (plain-R EM, norm2 2.0.4, lavaan
+# 0.6), and oracles in plain R.
 #
 # The stored numbers were computed to a step below 1e-13 and are given with 9 to 13 digits.
 
@@ -10,8 +10,8 @@ fit_hald <- em_mvnorm(data_hald())
 fit_cholesterol <- em_mvnorm(data_cholesterol())
 std_errors <- function(fit, type = "observed") unname(sqrt(diag(vcov(fit, type = type))))
 
-# 1e-8 relative is what the project promises for log-likelihood and parameters. Stored values with fewer digits allow half a
-# unit of their last one, `last`.
+# 1e-8 relative is what the project promises for log-likelihood and parameters. Stored values with fewer digits allow
+# half a unit of their last one, `last`.
 expect_reference <- function(object, stored, last = 0) {
   off <- max(abs(unname(object) - stored) - pmax(1e-8 * abs(stored), last / 2))
   testthat::expect(off <= 0, sprintf("off by %.3g more than allowed", off))
@@ -68,7 +68,8 @@ test_that("apple, monotone: in closed form, without an iteration", {
 
 test_that("Hald, monotone: in closed form, without an iteration", {
   expect_reference(fit_hald$loglik, -132.92525044512)
-  expect_reference(fit_hald$parameters$mean, c(6.655165846, 49.965259120, 11.769230769, 27.047089044, 95.423076923), 1e-9)
+  expect_reference(fit_hald$parameters$mean,
+                   c(6.655165846, 49.965259120, 11.769230769, 27.047089044, 95.423076923), 1e-9)
   s <- fit_hald$parameters$covariance
   expect_reference(diag(s), c(21.8255680695, 238.0124392459, 37.8698224852, 294.1830437786, 208.9048520710))
   expect_reference(s[cbind(c(1, 2, 4), c(2, 4, 5))], c(20.8643336213, -252.0723121769, -190.5984908029))
@@ -111,8 +112,8 @@ test_that("Murray's data: the saddle is left, both maxima are found, and the use
   x <- data_murray()
   expect_warning(fit <- em_mvnorm(x), class = "em_warning_multimodal")
   expect_reference(fit$loglik, -29.974286410465)
-  # The covariance of the maxima is exactly 8/3 and plus or minus 4/3. A maximum that is not the reported one is as exact as
-  # the square root of the tolerance of the log-likelihood (1e-10): no Newton steps follow there.
+  # The covariance of the maxima is exactly 8/3 and plus or minus 4/3. A maximum that is not the reported one is as
+  # exact as the square root of the tolerance of the log-likelihood (1e-10): no Newton steps follow there.
   expect_length(fit$modes, 2)
   for (mode in fit$modes) {
     expect_equal(unname(mode$mean), c(0, 0), tolerance = 1e-5)
@@ -129,7 +130,8 @@ test_that("Murray's data: EM from the diagonal would end at the saddle, from whi
   # The saddle is a fixed point of EM.
   expect_same_parameters(mvn_em_step(x, c(0, 0), saddle), list(mean = c(0, 0), covariance = saddle), 1e-14)
   expect_equal(mvn_loglik(x, c(0, 0), saddle), -30.033342386268, tolerance = 1e-12)
-  expect_warning(fit <- em_mvnorm(x, start = list(mean = c(0, 0), covariance = saddle)), class = "em_warning_multimodal")
+  expect_warning(fit <- em_mvnorm(x, start = list(mean = c(0, 0), covariance = saddle)),
+                 class = "em_warning_multimodal")
   expect_reference(fit$loglik, -29.974286410465)
   expect_true(all(fit$starts$escaped))
   expect_gt(min(eigen(mvn_information(x, fit$parameters$mean, fit$parameters$covariance))$values), 0)
@@ -166,8 +168,9 @@ test_that("the worst fraction of missing information is the largest eigenvalue o
 # 1e-6 relative is what the project promises for standard errors; the stored expected and sandwich ones come from
 # numerical derivatives as well.
 test_that("airquality: standard errors from observed and expected information, and the sandwich", {
-  expect_equal(std_errors(fit_airq4), c(2.782497917, 7.428372448, .283885475, .762716880, 129.626636, 266.602342, 11.033333,
-                                        31.266782, 950.667076, 26.211110, 74.272132, 1.409766, 2.945782, 10.176242),
+  expect_equal(std_errors(fit_airq4),
+               c(2.782497917, 7.428372448, .283885475, .762716880, 129.626636, 266.602342, 11.033333, 31.266782,
+                 950.667076, 26.211110, 74.272132, 1.409766, 2.945782, 10.176242),
                tolerance = 1e-6)
   expect_equal(std_errors(fit_airq4, "expected")[1:2], c(2.78177494, 7.42297544), tolerance = 1e-6)
   expect_equal(std_errors(fit_airq4, "sandwich")[1:2], c(2.74779005, 7.49635484), tolerance = 1e-6)
