@@ -639,7 +639,7 @@ class LatentMoments {
 
   // Only the lower triangle of `cross` is filled. Call before reading.
   void flush() {
-    if (filled_ > 0) cross.selfadjointView<Eigen::Lower>().rankUpdate(buffer_.leftCols(filled_));
+    if (filled_ > 0 && cross.rows() > 0) cross.selfadjointView<Eigen::Lower>().rankUpdate(buffer_.leftCols(filled_));
     filled_ = 0;
   }
 

@@ -196,6 +196,7 @@ class LatentImputer {
 
  private:
   LatentImputation impute(size_t number, Interrupt& interrupt, Progress& progress, std::atomic<bool>& stop) const {
+    if (data_.d() == 0) return conditional_mean(number, interrupt, stop);  // nothing is random
     switch (control_.method) {
       case LatentMethod::kPosterior:
         return posterior(number, interrupt, progress, stop);
