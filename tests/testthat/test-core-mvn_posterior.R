@@ -159,6 +159,22 @@ test_that("complete data have the normal-inverse-Wishart posterior", {
   expect_gt(stats::ks.test(t, "pt", 28)$p.value, 1e-3)
 })
 
+test_that("a chain's parameters given full rows are normal-inverse-Wishart, to one degree of freedom", {
+  y <- with_seed(31, matrix(stats::rnorm(12 * 2), 12))
+  y <- rbind(y, NA)
+  fit <- em_mvnorm(y)
+  # With a scale the exact draws of complete data are not used: one step of the chain is.
+  scale <- diag(c(2, 3))
+  drawn <- impute(y, fit$parameters, m = 6000, spacing = 1, exponent = 3 + 4, scale = scale)
+  expect_false(drawn$monotone)
+  s <- crossprod(sweep(y[1:12, ], 2, colMeans(y[1:12, ]))) + scale
+  # n + exponent - p - 2 = 15 degrees of freedom, of which a diagonal entry has p - 1 fewer.
+  for (j in 1:2) expect_gt(stats::ks.test(s[j, j] / drawn$covariance[j, j, ], "pchisq", 14)$p.value, 1e-3)
+  expect_lt(stats::ks.test(s[1, 1] / drawn$covariance[1, 1, ], "pchisq", 15)$p.value, 1e-6)
+  t <- (drawn$mean[1, ] - mean(y[1:12, 1])) / sqrt(s[1, 1] / (12 * 14))
+  expect_gt(stats::ks.test(t, "pt", 14)$p.value, 1e-3)
+})
+
 test_that("the imputed cells are draws given their rows and the parameters of their imputation", {
   drawn <- impute(x, mode, m = 60)
   z <- lapply(seq_len(60), function(i) {

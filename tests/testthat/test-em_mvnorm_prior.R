@@ -68,7 +68,9 @@ test_that("units do not matter to a prior that comes from the data", {
 
 test_that("arguments that cannot be are refused by name", {
   refuses <- function(code, word) {
-    expect_match(conditionMessage(expect_error(code, class = "em_error_argument")), word, fixed = TRUE)
+    error <- tryCatch(code, error = identity)
+    expect_s3_class(error, "em_error_argument")
+    expect_match(conditionMessage(error), word, fixed = TRUE)
   }
   refuses(em_mvnorm_prior("laplace"), "type")
   refuses(em_mvnorm_prior(strength = 0), "`strength`")
