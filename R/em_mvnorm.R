@@ -200,14 +200,14 @@ build_mvnorm <- function(run, input, weights, prior, control, call, cell_priors)
     fit$convergence$rule <- "closed form"
   }
   fit$convergence$newton <- run$newton
-  fit$identification <- mvnorm_identification(run, variables)
+  fit$identification <- mvnorm_identification(run, variables, prior)
   fit["modes"] <- list(mvnorm_modes(run, table, fit$identification, named))
   fit
 }
 
 # Pairs that never meet, the coefficients that move along directions without information, and what these directions are
 # about in words (`relations`).
-mvnorm_identification <- function(run, variables) {
+mvnorm_identification <- function(run, variables, prior) {
   apart <- which(run$pair_weight == 0 & lower.tri(run$pair_weight), arr.ind = TRUE)
   pairs <- data.frame(variable_1 = variables[apart[, 2L]], variable_2 = variables[apart[, 1L]])
   names <- mvnorm_coefficient_names(variables)
@@ -217,7 +217,7 @@ mvnorm_identification <- function(run, variables) {
     size <- sqrt(rowSums(null^2))
     moved <- names[size > 1e-3 * max(size)]
     relations <- unlist(lapply(seq_len(ncol(null)), function(k) null_relation(null[, k], run, variables)))
-  } else if (nrow(pairs) > 0L) {
+  } else if (nrow(pairs) > 0L && is.null(prior)) {
     moved <- sprintf("covariance[%s,%s]", pairs$variable_2, pairs$variable_1)
   }
   if (nrow(pairs) > 0L) {
@@ -299,6 +299,10 @@ warn_mvnorm <- function(fit) {
       "They were left as they are; see `identification`, or use a prior."
     ), length(id$coefficients), why, abbreviate_list(id$coefficients, 4L)), "not_identified",
     coefficients = id$coefficients)
+  }
+  if (id$identified && nrow(id$never_together) > 0L) {
+    em_warn(sprintf("Only the prior determines what the data cannot: %s.", abbreviate_list(id$relations, 4L)),
+            "not_identified", coefficients = character())
   }
   if (!is.null(fit$modes)) {
     em_warn(sprintf(paste0(
