@@ -341,6 +341,7 @@ model_rows <- function(object, x, what) {
   threads <- resolve_threads(object$control)
   key <- if (what == "draw") draw_key() else c(0, 0)
   if (object$model == "normal") {
+    if (what == "mean") return(bounded_means(x, object$parameters, encoder, threads))
     return(mvnorm_rows_(x, object$parameters$mean, object$parameters$covariance, what, encoder$lower, encoder$upper,
                         key, threads))
   }
@@ -518,6 +519,7 @@ predict_intervals <- function(object, new, x, level) {
 
 # list(mean, lower, upper): matrices on the model's scale, limits at the given tail probabilities.
 missing_intervals <- function(object, x, tails) {
+  if (object$model == "none") return(list(mean = x, lower = x, upper = x))
   mean <- model_rows(object, x, "mean")
   if (object$model == "normal") {
     # of the normal distribution, truncated to the bounds

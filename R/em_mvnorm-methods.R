@@ -140,7 +140,8 @@ update.em_mvnorm <- function(object, new_rows = NULL, weights = NULL, ..., evalu
   check_dots_empty(..., .function = "update.em_mvnorm")
   x <- model_matrix_newdata(object, new_rows)
   weights <- check_weights(weights, nrow(x))
-  if (is.null(weights) != is.null(object$weights)) {
+  weighted <- !is.null(object$weights) || isTRUE(object$statistics$weighted)
+  if (is.null(weights) == weighted) {
     em_abort(if (is.null(weights)) "The fit has weights: give those of the new rows as `weights`." else
       "The fit has no weights, so new rows can have none.", "weights")
   }
@@ -190,9 +191,13 @@ NULL
 #' @rdname print.em_mvnorm
 #' @export
 print.em_mvnorm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
-  cat(mvnorm_title(x), "", table_lines(mvnorm_fit_cells(x)), "", sep = "\n")
-  print_mvnorm_parameters(x, digits, most = 5L)
-  cat(strwrap(mvnorm_ending(x), exdent = 2), sep = "\n")
+  title <- mvnorm_title(x)
+  ending <- strwrap(mvnorm_ending(x), exdent = 2)
+  # 15 lines in all: two blank ones, the fit's table, and the parameters' header and remainder
+  most <- max(2L, min(5L, 9L - length(title) - length(ending)))
+  cat(title, "", table_lines(mvnorm_fit_cells(x)), "", sep = "\n")
+  print_mvnorm_parameters(x, digits, most)
+  cat(ending, sep = "\n")
   invisible(x)
 }
 

@@ -216,7 +216,7 @@ mvnorm_identification <- function(run, variables) {
     size <- sqrt(rowSums(null^2))
     moved <- names[size > 1e-3 * max(size)]
   } else if (nrow(pairs) > 0L) {
-    moved <- sprintf("covariance[%s,%s]", pairs$variable_1, pairs$variable_2)
+    moved <- sprintf("covariance[%s,%s]", pairs$variable_2, pairs$variable_1)
   }
   list(identified = length(moved) == 0L, never_together = pairs, coefficients = moved)
 }

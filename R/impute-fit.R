@@ -53,11 +53,25 @@ fit_normal_auto <- function(x, cell_priors, control) {
     run$prior <- list(lambda = few$lambda, reason = few$reason, prior = ridge_prior(few$lambda))
     return(run)
   }
+  # What the fit without a prior warns of is passed on only if that fit is kept.
+  warnings <- list()
   run <- if (is.null(collinear_rows(x))) {
-    tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
-             em_error_too_few_rows = function(e) NULL)
+    withCallingHandlers(
+      tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
+               em_error_too_few_rows = function(e) NULL),
+      em_warning = function(w) {
+        warnings[[length(warnings) + 1L]] <<- w
+        invokeRestart("muffleWarning")
+      }
+    )
   }
-  if (!is.null(run) && is.null(collinear_among(run$parameters$covariance, 1e-9))) return(run)
+  if (!is.null(run)) {
+    null <- collinear_among(run$parameters$covariance, if (run$status == "non_monotone") 2e-5 else 1e-9)
+    if (is.null(null)) {
+      for (w in warnings) warning(w)
+      return(run)
+    }
+  }
   # The null directions show in a fit with a ridge that is too weak to matter otherwise.
   lambda <- 1e-6 * nrow(x)
   again <- normal_run(x, ridge_prior(lambda), cell_priors, control)
@@ -171,7 +185,7 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
     most <- 1000L
   }
   steps <- if (is.na(worst) || worst <= 0) 10 else if (worst >= 1) Inf else ceiling(log(0.01) / log(worst))
-  if (run$model == "latent") steps <- max(steps, 50)
+  if (run$model == "latent") steps <- max(steps, 30)
   if (steps > most) {
     em_warn(sprintf(paste0("The worst fraction of missing information is %s: %s steps of the chain would be needed ",
                            "for independent draws, and %s are made. Some parameter is hardly determined by the data; ",
@@ -198,6 +212,10 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
     latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, method, m, 0, chain$spacing,
                    encoder$lower, encoder$upper, key, threads, show)
   }
+  if (method == "mean" && run$model == "normal" && nrow(cell_priors) == 0L) {
+    z <- bounded_means(x, run$parameters, encoder, threads)
+    out$values <- lapply(out$columns, function(j) z[is.na(x[, j]), j, drop = FALSE])
+  }
   bad <- if (run$model == "normal") sum(!out$fine) else sum(out$status == "singular")
   if (bad > 0L && method != "mean") {
     em_warn(sprintf(paste0("%s of %d met a singular covariance matrix and rests on the last one before it. Use a ",
@@ -206,6 +224,26 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
   }
   list(values = out$values, columns = out$columns, draws = name_draws(out, run$parameters$mean),
        trace = chain_trace(out$trace, names(run$parameters$mean)))
+}
+
+# Rows of a joint normal with their missing cells at conditional means; where a column has bounds, at the mean of the
+# conditional distribution within them.
+bounded_means <- function(x, parameters, encoder, threads) {
+  free <- rep(Inf, ncol(x))
+  rows <- function(what) mvnorm_rows_(x, parameters$mean, parameters$covariance, what, -free, free, c(0, 0), threads)
+  z <- rows("mean")
+  bounded <- which(is.finite(encoder$lower) | is.finite(encoder$upper))
+  bounded <- bounded[colSums(is.na(x[, bounded, drop = FALSE])) > 0L]
+  if (length(bounded) == 0L) return(z)
+  sd <- rows("sd")
+  for (j in bounded) {
+    at <- which(is.na(x[, j]))
+    # 0 where the observed cells leave nothing open
+    s <- pmax(sd[at, j], 1e-12 * sqrt(parameters$covariance[j, j]))
+    m <- truncated_normal_((encoder$lower[j] - z[at, j]) / s, (encoder$upper[j] - z[at, j]) / s, 0, "mean")
+    z[at, j] <- pmin(pmax(z[at, j] + s * m, encoder$lower[j]), encoder$upper[j])
+  }
+  z
 }
 
 # The prior of the posterior draws: Jeffreys', |Sigma|^-(p + 1) / 2, with the pseudo-observations of a ridge on top.
@@ -303,9 +341,11 @@ latent_df <- function(encoder, fit) {
 
 # How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how
 # many imputations are asked for.
-pilot_latent <- function(x, run, control, n_sweeps = 200L) {
+pilot_latent <- function(x, run, control, n_sweeps = 200L, n_rows = 500L) {
   encoder <- run$encoder
   key <- draw_key()
+  # the share of information that is missing hardly depends on the number of rows
+  x <- x[rows_to_draw(nrow(x), n_rows), , drop = FALSE]
   out <- latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, "posterior", 2L, 0, n_sweeps,
                         encoder$lower, encoder$upper, key, resolve_threads(control), NULL)
   trace <- out$trace

@@ -473,6 +473,9 @@ decode_numbers <- function(spec, z) {
     value[which(at_low)] <- spec$mass_values[1L]
     value[which(at_high)] <- spec$mass_values[2L]
   }
+  # at the end of its range a transformation such as 1 / x has no finite inverse
+  value[which(value == -Inf)] <- spec$seen[1L]
+  value[which(value == Inf)] <- spec$seen[2L]
   if (any(!is.finite(value))) {
     em_abort(sprintf("The inverse of the transformation of column %s gave a value that is not finite. Give `bounds`.",
                      dQuote(spec$name, FALSE)), "transform", column = spec$name)

@@ -1,10 +1,12 @@
 # Moments of missingness patterns as R objects: what a fit keeps in place of its data, so that more rows can join.
 #
 # list(observed (P x p, logical), rows, weight (P), mean (P x p, NA where not observed), scatter (list of P p x p matrices
-# about the mean, 0 where not observed), n_rows (rows that observe nothing included)).
+# about the mean, 0 where not observed), n_rows (rows that observe nothing included), weighted (whether there were
+# weights)).
 mvnorm_statistics <- function(x, weights, control) {
   s <- mvnorm_statistics_(x, weights, resolve_threads(control))
   s$n_rows <- nrow(x)
+  s$weighted <- !is.null(weights)
   s
 }
 

@@ -2,14 +2,16 @@
 
 no_mass <- function(x) matrix(NA_real_, ncol(x), 2)
 
-fit_latent <- function(x, kind, levels, mass = no_mass(x), weights = NULL, prior = NULL, control = list(), key = c(1, 2),
-                       threads = 1) {
+fit_latent <- function(x, kind, levels, mass = no_mass(x), weights = NULL, prior = NULL, control = list(),
+                       key = c(1, 2), threads = 1) {
   latent_fit_(x, kind, as.integer(levels), mass, weights, prior, control, key, threads, NULL)
 }
 
-impute_latent <- function(x, kind, levels, fit, m = 5, method = "posterior", mass = no_mass(x), weights = NULL, first = 0,
-                          n_sweeps = 50, lower = rep(-Inf, ncol(x)), upper = rep(Inf, ncol(x)), key = c(1, 2), threads = 1) {
-  latent_impute_(x, kind, as.integer(levels), mass, weights, fit, method, m, first, n_sweeps, lower, upper, key, threads, NULL)
+impute_latent <- function(x, kind, levels, fit, m = 5, method = "posterior", mass = no_mass(x), weights = NULL,
+                          first = 0, n_sweeps = 50, lower = rep(-Inf, ncol(x)), upper = rep(Inf, ncol(x)),
+                          key = c(1, 2), threads = 1) {
+  latent_impute_(x, kind, as.integer(levels), mass, weights, fit, method, m, first, n_sweeps, lower, upper, key,
+                 threads, NULL)
 }
 
 rows_latent <- function(x, kind, levels, fit, what, n_draws = 1, mass = no_mass(x), key = c(1, 2), threads = 1) {
@@ -21,7 +23,8 @@ mixed_data <- function(n, seed = 1, missing = 0.15) {
   with_seed(seed, {
     z <- matrix(stats::rnorm(n * 7), n) + 0.8 * stats::rnorm(n)
     x <- cbind(10 + 3 * z[, 1], 1 + (z[, 2] > 0.4), findInterval(z[, 3], c(-0.5, 0.8)) + 1,
-               findInterval(z[, 4], c(-1, -0.3, 0.3, 1.2)) + 1, max.col(cbind(0, z[, 5:6])), ifelse(z[, 7] < 0, -Inf, z[, 7]))
+               findInterval(z[, 4], c(-1, -0.3, 0.3, 1.2)) + 1, max.col(cbind(0, z[, 5:6])),
+               ifelse(z[, 7] < 0, -Inf, z[, 7]))
     x[stats::runif(length(x)) < missing] <- NA
     x
   })
@@ -33,15 +36,17 @@ mixed_mass <- rbind(NA, NA, NA, NA, NA, c(0, NA))
 # P(cell) of a bivariate normal with unit variances by integrating out the first coordinate.
 bivariate_cell <- function(rho, a, b) {
   s <- sqrt(1 - rho^2)
-  stats::integrate(function(u) stats::dnorm(u) * (stats::pnorm((b[2] - rho * u) / s) - stats::pnorm((b[1] - rho * u) / s)),
-                   max(a[1], -9), min(a[2], 9), rel.tol = 1e-9)$value
+  inside <- function(u) stats::pnorm((b[2] - rho * u) / s) - stats::pnorm((b[1] - rho * u) / s)
+  stats::integrate(function(u) stats::dnorm(u) * inside(u), max(a[1], -9), min(a[2], 9), rel.tol = 1e-9)$value
 }
 
 polychoric_loglik <- function(rho, t1, t2, counts) {
   a <- c(-Inf, t1, Inf)
   b <- c(-Inf, t2, Inf)
   sum(vapply(seq_len(nrow(counts)), function(i) {
-    sum(vapply(seq_len(ncol(counts)), function(j) counts[i, j] * log(bivariate_cell(rho, a[i + 0:1], b[j + 0:1])), 0))
+    sum(vapply(seq_len(ncol(counts)), function(j) {
+      counts[i, j] * log(max(bivariate_cell(rho, a[i + 0:1], b[j + 0:1]), 1e-300))
+    }, 0))
   }, 0))
 }
 
@@ -161,12 +166,15 @@ test_that("what was simulated is found again, with columns of every kind and mis
 
 test_that("threads, and how many imputations were asked for, never change a bit", {
   x <- mixed_data(300)
-  fits <- lapply(c(1, 2, 4), function(threads) fit_latent(x, mixed_kind, mixed_levels, mass = mixed_mass, threads = threads))
+  fits <- lapply(c(1, 2, 4), function(threads) {
+    fit_latent(x, mixed_kind, mixed_levels, mass = mixed_mass, threads = threads)
+  })
   expect_identical(fits[[2]], fits[[1]])
   expect_identical(fits[[3]], fits[[1]])
   for (method in c("posterior", "bootstrap", "mean")) {
     draw <- function(m, first, threads) {
-      impute_latent(x, mixed_kind, mixed_levels, fits[[1]], m, method, mixed_mass, first = first, n_sweeps = 10, threads = threads)
+      impute_latent(x, mixed_kind, mixed_levels, fits[[1]], m, method, mixed_mass, first = first, n_sweeps = 10,
+                    threads = threads)
     }
     all <- draw(5, 0, 1)
     expect_identical(draw(5, 0, 2), all)
@@ -176,7 +184,9 @@ test_that("threads, and how many imputations were asked for, never change a bit"
     expect_false(method != "mean" && identical(all$values[[1]][, 1], all$values[[1]][, 2]))
   }
   for (what in c("mean", "draw", "probability")) {
-    rows <- lapply(1:2, function(threads) rows_latent(x, mixed_kind, mixed_levels, fits[[1]], what, 3, mixed_mass, threads = threads))
+    rows <- lapply(1:2, function(threads) {
+      rows_latent(x, mixed_kind, mixed_levels, fits[[1]], what, 3, mixed_mass, threads = threads)
+    })
     expect_identical(rows[[2]], rows[[1]])
   }
 })
@@ -237,8 +247,8 @@ test_that("posterior draws of the parameters spread as the posterior does", {
   x[1, 2] <- NA
   fit <- fit_latent(x, kind, c(0, 0))
   imp <- impute_latent(x, kind, c(0, 0), fit, 2000, n_sweeps = 5)
-  # Column 1 is complete: its variance has a scaled inverse chi-square posterior with n - 2 degrees of freedom and one more from
-  # the prior (a row of variance 0.1).
+  # Column 1 is complete: its variance has a scaled inverse chi-square posterior with n - 2 degrees of freedom and one
+  # more from the prior (a row of variance 0.1).
   ss <- sum((x[, 1] - mean(x[, 1]))^2) + 0.1 * mean((x[, 1] - mean(x[, 1]))^2)
   expect_gt(stats::ks.test(ss / imp$covariance[1, 1, ], "pchisq", n - 1)$p.value, 1e-3)
   t <- (imp$mean[1, ] - mean(x[, 1])) / sqrt(ss / (n - 1) / n)
@@ -251,8 +261,8 @@ test_that("posterior draws of thresholds and probabilities spread as the posteri
   kind <- c("ordinal", "continuous")
   fit <- fit_latent(x, kind, c(5, 0))
   imp <- impute_latent(x, kind, c(5, 0), fit, 3000, n_sweeps = 60)
-  # Unrelated to anything, a cell's levels are drawn with nearly the observed proportions: five standard errors, of the imputations
-  # and of the relation that the fit finds in noise.
+  # Unrelated to anything, a cell's levels are drawn with nearly the observed proportions: five standard errors, of the
+  # imputations and of the relation that the fit finds in noise.
   share <- tabulate(imp$values[[1]][1, ], 5) / 3000
   expect_lt(max(abs(share - tabulate(x[, 1], 5) / n)), 0.06)
 })
@@ -267,7 +277,8 @@ test_that("bounded columns are drawn inside their bounds without piling up there
   kind <- c("continuous", "continuous", "ordinal")
   fit <- fit_latent(x, kind, c(0, 0, 2))
   for (method in c("posterior", "bootstrap", "mean")) {
-    imp <- impute_latent(x, kind, c(0, 0, 2), fit, 4, method, lower = c(3, -Inf, -Inf), upper = c(Inf, -1, Inf), n_sweeps = 10)
+    imp <- impute_latent(x, kind, c(0, 0, 2), fit, 4, method, n_sweeps = 10, lower = c(3, -Inf, -Inf),
+                         upper = c(Inf, -1, Inf))
     expect_gt(min(imp$values[[1]]), 3)
     expect_lt(max(imp$values[[2]]), -1)
   }
@@ -353,7 +364,7 @@ test_that("a covariance that is no covariance is refused", {
   expect_error(rows_latent(x, mixed_kind[1:2], mixed_levels[1:2], fit, "mean"), "positive definite")
 })
 
-test_that("nominal columns: class-conditional means and marginals are close to exact Bayes, whichever level comes first", {
+test_that("nominal columns: class means and marginals are close to exact Bayes, whichever level comes first", {
   n <- 3000
   shares <- c(0.33, 0.46, 0.21)
   data <- with_seed(42, {

@@ -105,8 +105,8 @@ test_that("exactly collinear and duplicate columns are named, imputed consistent
   d$copy <- d$v3
   d$sum[5:9] <- NA
   d$copy[11:30] <- NA
-  message <- expect_message(em_impute(d, m = 2), "linear in", class = "em_message_ridge")
-  imp <- with_seed(1, impute(d, m = 3))
+  message <- expect_message(quietly(em_impute(d, m = 2)), "linear in", class = "em_message_ridge")
+  imp <- with_seed(1, quietly(impute(d, m = 3)))
   expect_gt(imp$prior$lambda, 0)
   expect_match(paste(imp$columns$note, collapse = " "), "collinear with")
   done <- em_complete(imp)
@@ -283,6 +283,7 @@ test_that("harsh bounds are kept without a pile at the bound", {
 })
 
 test_that("a fit that does not converge says so by flag, warning and print", {
+  skip_if_not_installed("mice")
   control <- em_control(max_iter = 2, progress = FALSE)
   warning <- expect_warning(impute(mice::boys[c("age", "hgt", "wgt", "hc")], control = control, method = "mean"),
                             class = "em_warning_not_converged")
@@ -396,4 +397,17 @@ test_that("coverage of 95 % intervals is about right in small samples", {
   }, logical(3))
   # binomial: .95 within 3.5 standard errors of 200 repetitions
   expect_true(all(rowMeans(covered) > 0.895))
+})
+
+test_that("conditional means within bounds are those of the truncated distribution", {
+  imp <- impute(as.matrix(airquality[1:4]), bounds = list(Ozone = c(0, 60)), method = "mean")
+  free <- impute(as.matrix(airquality[1:4]), method = "none")
+  plain <- predict(free, airquality[1:4], type = "interval", level = 0.5)
+  first <- plain[plain$column == "Ozone", ][1, ]
+  sd <- (first$upper - first$lower) / (2 * qnorm(0.75))
+  by_hand <- integrate(function(z) z * dnorm(z, first$estimate, sd), 0, 60)$value /
+    diff(pnorm(c(0, 60), first$estimate, sd))
+  expect_equal(imp$imputed$Ozone[1, 1], by_hand, tolerance = 1e-6, ignore_attr = TRUE)
+  expect_true(all(imp$imputed$Ozone > 0 & imp$imputed$Ozone < 60))
+  expect_equal(predict(imp)[5, 1], imp$imputed$Ozone[1, 1], ignore_attr = TRUE)
 })

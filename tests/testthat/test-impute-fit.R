@@ -50,3 +50,25 @@ test_that("the posterior's prior is Jeffreys' with the ridge on top", {
   ridge <- list(type = "ridge", exponent = 3, scale = diag(4))
   expect_equal(posterior_prior(ridge, 4)$exponent, 8)
 })
+
+test_that("columns that are collinear but for rounding are named", {
+  skip_if_not_installed("mice")
+  # the body mass index is rounded to two decimals
+  imp <- quietly(impute(~ age + log(hgt) + log(wgt) + log(bmi), data = mice::boys, m = 2))
+  expect_match(imp$prior$reason, "linear in")
+  expect_lt(imp$chain$worst, 0.9)
+  done <- em_complete(imp)
+  # to a thousandth of the standard deviation of its logarithm, about .15
+  expect_lt(max(abs(log(done$bmi) - log(done$wgt / (done$hgt / 100)^2))), 0.005)
+})
+
+test_that("warnings of the fit reach the user once", {
+  d <- normal_with_holes(100, 3, 0.3)
+  seen <- 0
+  control <- em_control(max_iter = 1, progress = FALSE)
+  withCallingHandlers(impute(d, control = control), em_warning_not_converged = function(w) {
+    seen <<- seen + 1
+    invokeRestart("muffleWarning")
+  })
+  expect_equal(seen, 1)
+})

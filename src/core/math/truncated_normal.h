@@ -137,6 +137,12 @@ inline double normal_quantile_log(double log_p) {
   return x;
 }
 
+// P(a < X < b), a < b, on the side where its ends are small probabilities; 0 when it underflows.
+inline double normal_mass(double a, double b) {
+  if (a > 0.0) return normal_cdf(-a) - (b == kInfinity ? 0.0 : normal_cdf(-b));
+  return (b == kInfinity ? 1.0 : normal_cdf(b)) - (a == -kInfinity ? 0.0 : normal_cdf(a));
+}
+
 // log P(a < X < b), a < b. The interval is turned to the side where its ends are small probabilities.
 inline double log_normal_interval(double a, double b) {
   if (!(a < b)) return -kInfinity;

@@ -329,9 +329,17 @@ struct ThresholdScore {
   void add(const std::vector<double>& thresholds, int level, double mean, double sd, double weight) {
     const size_t l = static_cast<size_t>(level), last = thresholds.size() - 1;
     const double a = (thresholds[l] - mean) / sd, b = (thresholds[l + 1] - mean) / sd;
-    const double log_mass = log_normal_interval(a, b);
-    const double at_a = l > 0 ? std::exp(-0.5 * a * a - kLogSqrt2Pi - log_mass) : 0.0;
-    const double at_b = l + 1 < last ? std::exp(-0.5 * b * b - kLogSqrt2Pi - log_mass) : 0.0;
+    // Plain where nothing can underflow, which is nearly always.
+    const double mass = normal_mass(a, b);
+    double at_a = 0.0, at_b = 0.0;
+    if (mass > 1e-6) {
+      if (l > 0) at_a = normal_density(a) / mass;
+      if (l + 1 < last) at_b = normal_density(b) / mass;
+    } else {
+      const double log_mass = log_normal_interval(a, b);
+      if (l > 0) at_a = std::exp(-0.5 * a * a - kLogSqrt2Pi - log_mass);
+      if (l + 1 < last) at_b = std::exp(-0.5 * b * b - kLogSqrt2Pi - log_mass);
+    }
     const double w = weight / sd, ww = w / sd;
     if (l > 0) {
       const Index k = static_cast<Index>(l) - 1;
@@ -631,7 +639,7 @@ class LatentMoments {
 
   // Only the lower triangle of `cross` is filled. Call before reading.
   void flush() {
-    if (filled_ > 0) cross.selfadjointView<Eigen::Lower>().rankUpdate(buffer_.leftCols(filled_));
+    if (filled_ > 0 && cross.rows() > 0) cross.selfadjointView<Eigen::Lower>().rankUpdate(buffer_.leftCols(filled_));
     filled_ = 0;
   }
 

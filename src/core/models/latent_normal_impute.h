@@ -196,6 +196,7 @@ class LatentImputer {
 
  private:
   LatentImputation impute(size_t number, Interrupt& interrupt, Progress& progress, std::atomic<bool>& stop) const {
+    if (data_.d() == 0) return conditional_mean(number, interrupt, stop);  // nothing is random
     switch (control_.method) {
       case LatentMethod::kPosterior:
         return posterior(number, interrupt, progress, stop);
@@ -319,8 +320,12 @@ class LatentImputer {
       const size_t l = static_cast<size_t>(level);
       // The end intervals have fixed limits.
       if (l == 0 || l + 2 == proposal.size()) continue;
-      log_ratio += data_.weights()[i] * (log_normal_interval((proposal[l] - m) / sd, (proposal[l + 1] - m) / sd) -
-                                         log_normal_interval((old[l] - m) / sd, (old[l + 1] - m) / sd));
+      const double a = (proposal[l] - m) / sd, b = (proposal[l + 1] - m) / sd;
+      const double old_a = (old[l] - m) / sd, old_b = (old[l + 1] - m) / sd;
+      const double mass = normal_mass(a, b), old_mass = normal_mass(old_a, old_b);
+      log_ratio += data_.weights()[i] * (mass > 1e-6 && old_mass > 1e-6
+                                             ? std::log(mass / old_mass)
+                                             : log_normal_interval(a, b) - log_normal_interval(old_a, old_b));
     }
     if (!(log_u < log_ratio)) return;
     p.thresholds[c] = proposal;

@@ -162,10 +162,16 @@ class LatentLoglikTask {
       for (Index b = 0; b < k; ++b)
         skk(a, b) = p_.covariance(limited[static_cast<size_t>(a)], limited[static_cast<size_t>(b)]);
     }
-    const Eigen::LLT<MatrixXd> llt(see);
-    if (e > 0 && llt.info() != Eigen::Success) return false;
-    const MatrixXd half = e > 0 ? MatrixXd(llt.matrixL().solve(ske.transpose())) : MatrixXd::Zero(0, k);  // e x k
-    const MatrixXd conditional = skk - half.transpose() * half;
+    Eigen::LLT<MatrixXd> llt;
+    MatrixXd half, conditional = skk;  // half: e x k
+    if (e > 0) {
+      llt.compute(see);
+      if (llt.info() != Eigen::Success) return false;
+      if (k > 0) {
+        half = llt.matrixL().solve(ske.transpose());
+        conditional -= half.transpose() * half;
+      }
+    }
     double constant = 0.0;
     for (Index a = 0; a < e; ++a) constant -= std::log(llt.matrixLLT()(a, a)) + kLogSqrt2Pi;
     for (size_t c : pattern.exact_columns) constant -= std::log(data_.columns()[c].scale);

@@ -66,7 +66,7 @@ class MvnFit {
       MvnRun run = run_from(start);
       out.runs.push_back(run);
       if (stop_.load()) return out;
-      if (look_for_saddles() && usable(run)) escape(out.runs);
+      if (look_for_saddles() && run.result.status == Status::kConverged) escape(out.runs);
       if (stop_.load()) return out;
     }
     for (size_t i = 1; i < out.runs.size(); ++i)

@@ -71,6 +71,8 @@ struct ImputePlan {
   CellBounds bounds;    // scaled
 };
 
+// `status`: kDegenerate when the chain met a singular matrix (or no bootstrap sample had a maximum) and the parameters are
+// the last ones before it.
 struct Imputed {
   VectorXd mean;
   MatrixXd covariance;
@@ -111,8 +113,14 @@ class MvnImputer {
     parallel_tasks(plan_.m, threads, [&](size_t i) {
       if (stop_.load()) return;
       out[i] = parameters(plan_.first + i);
-      if (out[i].status == Status::kConverged && !fill(plan_.first + i, i, out[i], values))
+      if (out[i].status == Status::kInterrupted) return;
+      // Parameters that cannot be drawn from are the last thing to happen; the mode always can.
+      if (!fill(plan_.first + i, i, out[i], values)) {
         out[i].status = Status::kDegenerate;
+        out[i].mean = mode_.mean;
+        out[i].covariance = mode_.covariance;
+        fill(plan_.first + i, i, out[i], values);
+      }
       progress_.done.fetch_add(1);
       if (interrupt_.pending()) stop_.store(true);
     });
