@@ -26,22 +26,10 @@ print.em_impute <- function(x, ...) {
   cat(impute_title(x), "\n", sep = "")
   cat(paste0("  ", format_call(x$call)), sep = "\n")
   cat("\n")
-  print_items(impute_items(x))
+  print_report(impute_items(x), width = 12L, most = 2L)
   cat("\n", if (x$m > 0L) "em_complete() gives the data, with() analyses them, " else "predict() imputes new data, ",
       "summary() says more.\n", sep = "")
   invisible(x)
-}
-
-# "label  text" with the text wrapped to the console, at most two lines each.
-print_items <- function(items, most = 2L) {
-  for (item in names(items)) {
-    lines <- strwrap(items[[item]], width = getOption("width") - 16L)
-    if (length(lines) > most) {
-      lines <- lines[seq_len(most)]
-      lines[most] <- paste(lines[most], "...")
-    }
-    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1L)), width = -12), lines, "\n"), sep = "")
-  }
 }
 
 impute_title <- function(x) {
@@ -218,7 +206,7 @@ print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L
     print_table(cells[, seq_len(min(columns_that_fit(cells), ncol(cells))), drop = FALSE])
   }
   cat("\nTrust report\n")
-  print_items(c(model_items(x), as.list(x$trust)), most = 4L)
+  print_report(c(model_items(x), as.list(x$trust)), width = 12L, most = 4L)
   invisible(x)
 }
 

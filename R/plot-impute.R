@@ -120,36 +120,12 @@ pattern_data <- function(x, columns, most = 25L) {
 
 plot_pattern <- function(x, columns, look) {
   p <- pattern_data(x, columns)
-  k <- nrow(p$missing)
-  d <- length(p$columns)
-  carried <- x$columns$action[match(p$columns, x$columns$name)] == "carried"
-  colour <- c(observed = "#C9D7E3", imputed = em_palette(2)[2], left = "grey35")
-  defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, d), ylim = c(k, 0), xlab = "", ylab = "", axes = FALSE,
-                   xaxs = "i", yaxs = "i")
-  do.call(graphics::plot.default, utils::modifyList(defaults, look$more))
-  for (j in seq_len(d)) {
-    fill <- ifelse(p$missing[, j], if (carried[j]) colour[["left"]] else colour[["imputed"]], colour[["observed"]])
-    graphics::rect(j - 1, seq_len(k) - 1, j, seq_len(k), col = fill, border = "white", lwd = if (k > 15L) 0.7 else 1.4)
-  }
-  labels <- cut_middle(p$columns, 14L)
-  turned <- d > 8L || any(graphics::strwidth(labels, cex = 0.85) > 0.95)
-  graphics::axis(1, at = seq_len(d) - 0.5, labels = labels, tick = FALSE, line = -0.8, las = if (turned) 2 else 1,
-                 cex.axis = 0.85)
-  if (!turned) {
-    graphics::axis(1, at = seq_len(d) - 0.5, labels = p$n_missing, tick = FALSE, line = 0.4, cex.axis = 0.8,
-                   col.axis = "grey40")
-  }
-  shown <- seq_len(k)
-  if (k > 15L) shown <- unique(c(1L, seq(2L, k, by = 2L)))
-  graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8,
-                 las = 1, cex.axis = 0.85)
-  graphics::mtext("rows", side = 3, line = 0.1, at = d, adj = -0.1, cex = 0.75 * graphics::par("cex"), col = "grey40")
-  note <- if (p$left > 0L) sprintf("and %d rarer patterns", p$left) else ""
-  panel_title(look, sprintf("Missing values: %s of %s rows complete", format(complete_rows(x), big.mark = ","),
-                            format(p$n, big.mark = ",")), note)
-  used <- c(TRUE, any(p$missing[, !carried]), any(p$missing[, carried]))
-  what <- c("observed", if (x$m > 0L) "missing, imputed" else "missing", "missing, left so")
-  legend_above(what[used], pch = 22, pt.bg = colour[used], col = "grey60", pt.cex = 1.6)
+  draw_pattern(
+    p, look, sprintf("Missing values: %s of %s rows complete", format(complete_rows(x), big.mark = ","),
+                     format(p$n, big.mark = ",")),
+    missing = if (x$m > 0L) "missing, imputed" else "missing",
+    kept = x$columns$action[match(p$columns, x$columns$name)] == "carried"
+  )
 }
 
 complete_rows <- function(x) {

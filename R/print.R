@@ -161,10 +161,14 @@ starts_that_agree <- function(fit) {
   )
 }
 
-# The items of a trust report: a named vector of sentences, the names in a column of their own.
-print_report <- function(report) {
+# Named sentences as a report: the names in a column of `width`, the texts wrapped beside it, at most `most` lines each.
+print_report <- function(report, width = 15L, most = Inf) {
   for (item in names(report)) {
-    lines <- strwrap(report[[item]], width = getOption("width") - 19L)
-    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1)), width = -15), lines, "\n"), sep = "")
+    lines <- strwrap(report[[item]], width = getOption("width") - width - 4L)
+    if (length(lines) > most) {
+      lines <- lines[seq_len(most)]
+      lines[most] <- paste(lines[most], "...")
+    }
+    cat(paste0("  ", formatC(c(item, rep("", length(lines) - 1L)), width = -width), lines, "\n"), sep = "")
   }
 }

@@ -1,35 +1,21 @@
 # What plots draw is tested as numbers; that they draw, and leave the device as it was, by drawing.
 
-drawn_impute <- function(code, width = 7, height = 6) {
-  file <- tempfile(fileext = ".pdf")
-  grDevices::pdf(file, width, height)
-  on.exit({
-    grDevices::dev.off()
-    unlink(file)
-  })
-  before <- graphics::par(no.readonly = TRUE)
-  force(code)
-  after <- graphics::par(no.readonly = TRUE)
-  changed <- names(before)[!mapply(identical, before, after)]
-  setdiff(changed, c("usr", "xaxp", "yaxp", "ylog", "new", "page"))
-}
-
 test_that("every plot draws for every model and leaves par() alone", {
   fits <- list(normal = impute(airquality, m = 3), one = impute(airquality[c("Ozone", "Wind")], m = 3),
                mixed = impute(every_class(), m = 3))
   for (name in names(fits)) for (type in c("density", "pattern", "trace", "overimpute", "scatter")) {
-    expect_equal(drawn_impute(expect_invisible(plot(fits[[name]], type))), character(), info = paste(name, type))
+    expect_equal(drawn(expect_invisible(plot(fits[[name]], type))), character(), info = paste(name, type))
   }
-  expect_equal(drawn_impute(plot(fits$normal, "dispersion", n_starts = 3)), character())
+  expect_equal(drawn(plot(fits$normal, "dispersion", n_starts = 3)), character())
   expect_error(plot(fits$mixed, "dispersion"), class = "em_error_nothing_to_plot")
-  expect_equal(drawn_impute(plot(fits$mixed), 3.5, 3.5), character())
-  expect_equal(drawn_impute(plot(impute(airquality, method = "none"))), character())
-  expect_equal(drawn_impute(plot(impute(airquality, method = "mean"), "trace")), character())
+  expect_equal(drawn(plot(fits$mixed), 3.5, 3.5), character())
+  expect_equal(drawn(plot(impute(airquality, method = "none"))), character())
+  expect_equal(drawn(plot(impute(airquality, method = "mean"), "trace")), character())
 })
 
 test_that("one-panel plots can be put side by side", {
   imp <- impute(airquality, m = 2)
-  expect_equal(drawn_impute({
+  expect_equal(drawn({
     graphics::par(mfrow = c(1, 2))
     plot(imp, "density", columns = "Ozone", main = "left")
     expect_equal(graphics::par("mfg"), c(1, 1, 1, 2))
