@@ -51,7 +51,7 @@
 #'   eigenvalues of the observed relative to the complete information.
 #' - `patterns`: data frame, a row per pattern: a logical column per variable (TRUE: observed), `n_missing`, `rows`, `weight`.
 #' - `identification`: `identified`; `never_together`, data frame of pairs of variables never observed in the same row;
-#'   `coefficients` that the data do not determine.
+#'   `coefficients` that the data do not determine; `relations`, what they are about in words.
 #' - `trace`, `starts` (`start`, `method`, `loglik`, `status`, `iterations`, `escaped` from a saddle, `best`), `modes` (list of
 #'   the parameters of equally high maxima, where there are several).
 #' - `statistics`: the moments of the patterns, where the data are not kept (see [update()][update.em_mvnorm]).
@@ -200,25 +200,48 @@ build_mvnorm <- function(run, input, weights, prior, control, call, cell_priors)
     fit$convergence$rule <- "closed form"
   }
   fit$convergence$newton <- run$newton
-  fit$identification <- mvnorm_identification(run, variables)
+  fit$identification <- mvnorm_identification(run, variables, prior)
   fit["modes"] <- list(mvnorm_modes(run, table, fit$identification, named))
   fit
 }
 
-# Pairs that never meet, and the coefficients that move along directions without information.
-mvnorm_identification <- function(run, variables) {
+# Pairs that never meet, the coefficients that move along directions without information, and what these directions are
+# about in words (`relations`).
+mvnorm_identification <- function(run, variables, prior) {
   apart <- which(run$pair_weight == 0 & lower.tri(run$pair_weight), arr.ind = TRUE)
   pairs <- data.frame(variable_1 = variables[apart[, 2L]], variable_2 = variables[apart[, 1L]])
   names <- mvnorm_coefficient_names(variables)
-  moved <- character()
+  moved <- relations <- character()
   null <- run$null_directions
   if (length(null) > 0L) {
     size <- sqrt(rowSums(null^2))
     moved <- names[size > 1e-3 * max(size)]
-  } else if (nrow(pairs) > 0L) {
+    relations <- unlist(lapply(seq_len(ncol(null)), function(k) null_relation(null[, k], run, variables)))
+  } else if (nrow(pairs) > 0L && is.null(prior)) {
     moved <- sprintf("covariance[%s,%s]", pairs$variable_2, pairs$variable_1)
   }
-  list(identified = length(moved) == 0L, never_together = pairs, coefficients = moved)
+  if (nrow(pairs) > 0L) {
+    relations <- paste(pairs$variable_1, "and", pairs$variable_2, "are never observed in the same row")
+  }
+  list(identified = length(moved) == 0L, never_together = pairs, coefficients = moved, relations = unique(relations))
+}
+
+# A direction in which only the coefficients of one variable move is a change of its regression on the others, often on
+# few of them: those names say more than all the covariances.
+null_relation <- function(direction, run, variables) {
+  d <- length(variables)
+  change <- matrix(0, d, d)
+  change[lower.tri(change, diag = TRUE)] <- direction[-seq_len(d)]
+  change <- change + t(change) - diag(diag(change), d)
+  covariance <- run$parameters[[run$best]]$covariance / tcrossprod(run$scale)
+  for (v in seq_len(d)) {
+    if (d < 2L || max(abs(change[-v, -v])) > 1e-3 * max(abs(change))) next
+    slope <- tryCatch(solve(covariance[-v, -v, drop = FALSE], change[-v, v]), error = function(e) NULL)
+    if (is.null(slope)) return(NULL)
+    on <- variables[-v][abs(slope) > 0.05 * max(abs(slope))]
+    return(paste("how", variables[v], "depends on", abbreviate_list(on, 3L)))
+  }
+  NULL
 }
 
 # The parameters of maxima as high as the best one but elsewhere, or NULL.
@@ -270,16 +293,16 @@ warn_mvnorm <- function(fit) {
   }
   id <- fit$identification
   if (!id$identified) {
-    pairs <- id$never_together
-    why <- if (nrow(pairs) > 0L) {
-      paste0("never observed in the same row: ",
-             abbreviate_list(paste(pairs$variable_1, "and", pairs$variable_2), 4L))
-    } else "directions without information"
+    why <- if (length(id$relations) > 0L) abbreviate_list(id$relations, 4L) else "directions without information"
     em_warn(sprintf(paste0(
       "The data do not determine %s of the coefficients (%s): %s. Their values rest on where the iteration started. ",
       "They were left as they are; see `identification`, or use a prior."
     ), length(id$coefficients), why, abbreviate_list(id$coefficients, 4L)), "not_identified",
     coefficients = id$coefficients)
+  }
+  if (id$identified && nrow(id$never_together) > 0L) {
+    em_warn(sprintf("Only the prior determines what the data cannot: %s.", abbreviate_list(id$relations, 4L)),
+            "not_identified", coefficients = character())
   }
   if (!is.null(fit$modes)) {
     em_warn(sprintf(paste0(

@@ -51,10 +51,9 @@ vcov.em_mvnorm <- function(object, type = c("observed", "expected", "sandwich"),
   inverse <- invert_relative(result$information, result$complete)
   variance <- inverse$inverse
   if (type == "sandwich") variance <- variance %*% result$meat %*% variance
-  # The information is in units in which every variable has variance 1.
+  # From units in which every variable has variance 1 to the user's.
   sd <- sqrt(diag(object$parameters$covariance))
-  scale <- c(sd, tcrossprod(sd)[lower.tri(diag(d), diag = TRUE)])
-  jacobian <- diag(scale, length(scale))
+  jacobian <- c(sd, tcrossprod(sd)[lower.tri(diag(d), diag = TRUE)]) * result$jacobian
   rownames(jacobian) <- mvnorm_coefficient_names(object$variables)
   variance <- coefficient_variance(jacobian, variance, inverse$null)
   not_identified <- attr(variance, "not_identified")
@@ -66,16 +65,14 @@ vcov.em_mvnorm <- function(object, type = c("observed", "expected", "sandwich"),
   variance
 }
 
-# Inverse of an information matrix over the directions in which it is more than 1e-6 of that of complete data, and a basis
-# of the others (`null`). Judged in this way it does not matter how correlated the variables are.
+# Inverse of an information matrix over the directions in which it is more than 1e-6 of that of complete data, whose
+# diagonal is `complete`, and a basis of the others (`null`). Judged in this way it does not matter how correlated the
+# variables are.
 invert_relative <- function(information, complete) {
-  root <- tryCatch(chol(complete), error = function(e) NULL)
-  if (is.null(root)) return(invert_information(information))
-  half <- backsolve(root, information, transpose = TRUE)
-  relative <- backsolve(root, t(half), transpose = TRUE)
-  spectrum <- eigen((relative + t(relative)) / 2, symmetric = TRUE)
+  unit <- 1 / sqrt(complete)
+  spectrum <- eigen(information * tcrossprod(unit), symmetric = TRUE)
   good <- spectrum$values > 1e-6
-  directions <- backsolve(root, spectrum$vectors)
+  directions <- spectrum$vectors * unit
   inverse <- tcrossprod(sweep(directions[, good, drop = FALSE], 2L, sqrt(spectrum$values[good]), "/"))
   null <- directions[, !good, drop = FALSE]
   list(inverse = inverse, null = if (ncol(null) > 0L) qr.Q(qr(null)) else null)

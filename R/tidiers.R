@@ -63,7 +63,11 @@ tidy.em_gmm <- function(x, type = c("components", "parameters"), conf.int = FALS
   dots <- list(...)
   names(dots)[names(dots) == "vcov_type"] <- "type"
   variance <- do.call(vcov, c(list(x), dots))
-  estimate <- coef(x)
+  as_tibble_if_installed(tidy_coefficients(coef(x), variance, conf.int, conf.level))
+}
+
+# Coefficients as the table of tidy().
+tidy_coefficients <- function(estimate, variance, conf.int, conf.level) {
   se <- sqrt(diag(variance))
   result <- data.frame(term = names(estimate), estimate = unname(estimate),
                        std.error = unname(se), stringsAsFactors = FALSE)
@@ -72,7 +76,7 @@ tidy.em_gmm <- function(x, type = c("components", "parameters"), conf.int = FALS
     result$conf.low <- unname(limits[, 1])
     result$conf.high <- unname(limits[, 2])
   }
-  as_tibble_if_installed(result)
+  result
 }
 
 # The component table of tidy().

@@ -33,6 +33,7 @@ class ScaledProblem {
 
   const Observations& observations() const { return *observations_; }
   const PatternStatistics& statistics() const { return *statistics_; }
+  const std::vector<double>& scales() const { return scale_; }
   double total_log_scale() const { return scale().array().log().sum(); }
 
   VectorXd scaled_mean(const VectorXd& m) const { return (m - center()).cwiseQuotient(scale()); }
@@ -230,7 +231,7 @@ Rcpp::List fit_problem(const ScaledProblem& problem, const Rcpp::Nullable<Rcpp::
       Rcpp::Named("trace_step") = trace["step"], Rcpp::Named("closed_form") = result.closed_form,
       Rcpp::Named("newton") = result.newton, Rcpp::Named("best") = static_cast<int>(result.best) + 1,
       Rcpp::Named("left") = as_numeric(result.left),
-      Rcpp::Named("null_directions") = as_numeric_matrix(result.null_directions),
+      Rcpp::Named("null_directions") = as_numeric_matrix(result.null_directions), Rcpp::Named("scale") = problem.scales(),
       Rcpp::Named("worst") = result.worst, Rcpp::Named("nobs") = problem.statistics().n());
   out["starts"] = Rcpp::DataFrame::create(
       Rcpp::Named("method") = method, Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
@@ -304,9 +305,10 @@ Rcpp::List mvnorm_statistics_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::Numeri
   return out;
 }
 
-// At given parameters, in units in which these have mean 0 and variance 1: score and information (`what`: "observed",
-// "expected" or "none"; `complete`: that of complete data) about the means and the lower triangle of the covariance by columns; `meat`: "none",
-// "weights" or "squared weights", the sum of the scores' outer products times these.
+// At given parameters: score and information (`what`: "observed", "expected" or "none") in whitened coordinates, `complete`:
+// the diagonal of that of complete data, `jacobian`: of the means and the lower triangle of the covariance by columns, in
+// units in which the variables have variance 1, by these coordinates; `meat`: "none", "weights" or "squared weights", the
+// sum of the scores' outer products times these; `distances`: the parts of Little's test.
 // [[Rcpp::export(rng = false)]]
 Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
                                Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors,
@@ -322,13 +324,11 @@ Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::Numer
   const MvnInformation information(model, threads);
   MatrixXd m, products;
   const auto kind = what == "expected" ? MvnInformation::Kind::kExpected : MvnInformation::Kind::kObserved;
-  bool fine = true;
-  if (what != "none") fine = information.compute(kind, m);
-  if (fine && meat != "none")
-    fine = information.score_products(problem.observations(), meat == "squared weights", products);
-  if (!fine) Rcpp::stop("the covariance matrix of a pattern's observed variables is not positive definite");
+  if (what != "none" && !information.compute(kind, m)) Rcpp::stop("the information is not finite");
+  if (meat != "none") products = information.score_products(problem.observations(), meat == "squared weights");
   return Rcpp::List::create(Rcpp::Named("information") = as_numeric_matrix(m),
-                            Rcpp::Named("complete") = as_numeric_matrix(information.complete()),
+                            Rcpp::Named("complete") = as_numeric(information.complete()),
+                            Rcpp::Named("jacobian") = as_numeric_matrix(what == "none" ? MatrixXd() : information.jacobian()),
                             Rcpp::Named("score") = as_numeric(information.score()),
                             Rcpp::Named("meat") = as_numeric_matrix(products),
                             Rcpp::Named("distances") = information.shift_distances(),

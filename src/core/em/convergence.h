@@ -19,7 +19,8 @@ class ConvergenceMonitor {
  public:
   explicit ConvergenceMonitor(const EmControl& control) : tol_(control.tol) {}
 
-  bool converged(double before, double after, bool accelerated) {
+  // `rounding`: of the objective, where it is more than usual (EmModel::rounding).
+  bool converged(double before, double after, bool accelerated, double rounding = 0.0) {
     last_gain_ = after - before;
     scale_ = 1.0 + std::abs(after);
     if (accelerated) {
@@ -32,7 +33,7 @@ class ConvergenceMonitor {
     n_plain_ = std::min(n_plain_ + 1, 3);
     if (n_plain_ < 3) return false;
     // Two gains of the size of rounding: the objective has reached the precision of its own arithmetic.
-    const double noise = 16 * std::numeric_limits<double>::epsilon() * scale_;
+    const double noise = std::max(16 * std::numeric_limits<double>::epsilon() * scale_, rounding);
     if (gains_[1] <= noise && gains_[2] <= noise) {
       rate_ = 0.0;
       remaining_ = gains_[2];

@@ -49,7 +49,8 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
     const double last = result.objective.value();
     const bool accelerated = step == Accelerator::Step::kAccelerated;
     const double slack = accelerated ? kAcceleratedSlack : kPlainSlack;
-    const bool fell = !first && now.value() < last - slack * (1.0 + std::abs(last));
+    const double rounding = model.rounding();
+    const bool fell = !first && now.value() < last - std::max(slack * (1.0 + std::abs(last)), rounding);
     if (!now.finite() || fell) {
       if (!first && accelerator.retreat(model)) {
         step = Accelerator::Step::kPlain;
@@ -65,7 +66,7 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
     result.trace.push_back({now, accelerated});
     if (observer.step(result.iterations, now)) return finish(Status::kInterrupted);
     if (!first) {
-      if (monitor.converged(last, now.value(), accelerated)) return finish(Status::kConverged);
+      if (monitor.converged(last, now.value(), accelerated, rounding)) return finish(Status::kConverged);
       gain = monitor.last_gain() / (1.0 + std::abs(now.value()));
       if (confirming > 0)
         --confirming;

@@ -46,6 +46,10 @@ class EmModel {
   virtual bool unpack(const double* point) = 0;
 
   virtual Degeneracy degeneracy() const = 0;
+
+  // How large the rounding error of the objective may be at the current parameters, where it is more than that of a sum
+  // of well-behaved terms: differences below it say nothing.
+  virtual double rounding() const { return 0.0; }
 };
 
 }  // namespace emkit

@@ -183,18 +183,28 @@ class MvnFit {
     return run;
   }
 
-  // Observed information relative to complete information at a run's end: eigenvalues ascending, and the direction of
-  // the least. The largest fraction of missing information is 1 minus the least eigenvalue.
-  bool spectrum(const VectorXd& mean, const MatrixXd& covariance, VectorXd& left, MatrixXd& directions) const {
+  // Observed information relative to complete information at a run's end: eigenvalues ascending, and the directions as
+  // changes of the mean and of the covariance. The largest fraction of missing information is 1 minus the least eigenvalue.
+  struct Spectrum {
+    VectorXd left;
+    std::vector<VectorXd> mean;        // of the least few
+    std::vector<MatrixXd> covariance;
+  };
+  bool spectrum(const VectorXd& mean, const MatrixXd& covariance, Spectrum& out) const {
     MvnMissing model(data_, prior_, threads_);
     if (!model.set_parameters(mean, covariance) || !model.e_step().finite()) return false;
     const MvnInformation information(model, threads_);
     MatrixXd observed;
     if (!information.compute(MvnInformation::Kind::kObserved, observed)) return false;
-    const Eigen::GeneralizedSelfAdjointEigenSolver<MatrixXd> solver(observed, information.complete());
+    const VectorXd unit = information.complete().cwiseSqrt().cwiseInverse();
+    const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(MatrixXd(unit.asDiagonal() * observed * unit.asDiagonal()));
     if (solver.info() != Eigen::Success) return false;
-    left = solver.eigenvalues();
-    directions = solver.eigenvectors();
+    out.left = solver.eigenvalues();
+    for (Index i = 0; i < out.left.size() && (i == 0 || out.left(i) < kNothingLeft); ++i) {
+      out.mean.emplace_back();
+      out.covariance.emplace_back();
+      information.unwhiten(unit.cwiseProduct(solver.eigenvectors().col(i)), out.mean.back(), out.covariance.back());
+    }
     return true;
   }
 
@@ -202,13 +212,12 @@ class MvnFit {
   void escape(std::vector<MvnRun>& runs) {
     for (int attempt = 0; attempt < 3; ++attempt) {
       const MvnRun at = runs.back();
-      VectorXd left;
-      MatrixXd directions;
-      if (!spectrum(at.mean, at.covariance, left, directions) || left(0) > -kFlat) return;
+      Spectrum here;
+      if (!spectrum(at.mean, at.covariance, here) || here.left(0) > -kFlat) return;
       std::vector<MvnRun> sides;
       for (double sign : {1.0, -1.0}) {
         MvnStart side;
-        if (!moved(at, sign * directions.col(0), side)) continue;
+        if (!moved(at, sign * here.mean[0], sign * here.covariance[0], side)) continue;
         side.method = at.method;
         MvnRun run = run_from(side);
         run.escaped = true;
@@ -224,27 +233,15 @@ class MvnFit {
     }
   }
 
-  // A step along a direction in the coordinates of the information, as long as keeps the covariance positive definite.
-  bool moved(const MvnRun& from, const VectorXd& direction, MvnStart& to) const {
+  // A step along a direction, as long as keeps the covariance positive definite.
+  bool moved(const MvnRun& from, const VectorXd& mean, const MatrixXd& covariance, MvnStart& to) const {
     MvnMissing probe(data_, prior_, 1);
     for (double step = std::sqrt(data_.n()) * 0.2; step > 1e-3; step *= 0.5) {
-      shift(from.mean, from.covariance, step * direction, to.mean, to.covariance);
+      to.mean = from.mean + step * mean;
+      to.covariance = from.covariance + step * covariance;
       if (probe.set_parameters(to.mean, to.covariance)) return true;
     }
     return false;
-  }
-
-  static void shift(const VectorXd& mean, const MatrixXd& covariance, const VectorXd& by, VectorXd& new_mean,
-                    MatrixXd& new_covariance) {
-    const Index d = mean.size();
-    new_mean = mean + by.head(d);
-    new_covariance = covariance;
-    Index at = d;
-    for (Index c = 0; c < d; ++c)
-      for (Index r = c; r < d; ++r, ++at) {
-        new_covariance(r, c) += by(at);
-        if (r != c) new_covariance(c, r) += by(at);
-      }
   }
 
   // The objective cannot tell points apart whose parameters differ by the square root of its rounding: a few Newton steps
@@ -275,8 +272,8 @@ class MvnFit {
       if (length < kNegligible) break;
       VectorXd mean;
       MatrixXd covariance;
-      shift(best_mean, best_covariance, move, mean, covariance);
-      if (!model.set_parameters(mean, covariance)) break;
+      information.unwhiten(move, mean, covariance);
+      if (!model.set_parameters(best_mean + mean, best_covariance + covariance)) break;
       here = model.e_step();
       ++run.result.evaluations;
     }
@@ -292,12 +289,20 @@ class MvnFit {
       return;
     }
     if (converged && !out.closed_form && control_.em.max_iter > 0) newton(best, out);
-    MatrixXd directions;
-    if (!spectrum(best.mean, best.covariance, out.left, directions)) return;
-    out.worst = 1.0 - out.left(0);
-    Index n_null = 0;
-    while (n_null < out.left.size() && out.left(n_null) < kNothingLeft) ++n_null;
-    out.null_directions = directions.leftCols(n_null);
+    Spectrum at;
+    if (!spectrum(best.mean, best.covariance, at)) return;
+    out.left = at.left;
+    out.worst = 1.0 - at.left(0);
+    if (at.left(0) >= kNothingLeft) return;
+    const Index d = best.mean.size();
+    out.null_directions.resize(d + d * (d + 1) / 2, static_cast<Index>(at.mean.size()));
+    for (size_t i = 0; i < at.mean.size(); ++i) {
+      auto column = out.null_directions.col(static_cast<Index>(i));
+      column.head(d) = at.mean[i];
+      Index row = d;
+      for (Index c = 0; c < d; ++c)
+        for (Index r = c; r < d; ++r) column(row++) = at.covariance[i](r, c);
+    }
   }
 
   static constexpr double kQuickWork = 3e4;   // multiplications of an E-step for which more starts take no time

@@ -6,15 +6,19 @@
 
 namespace emkit {
 
-// Coordinates: the means, then the lower triangle of the covariance by columns (d + d (d + 1) / 2).
+// Whitened coordinates: with Sigma = L L' at the point, a change of the mean is L a and one of the covariance L A L', with
+// a (d) and then the lower triangle of A by columns (d (d + 1) / 2). In them complete data have a diagonal information
+// matrix, so that nothing is lost where variables are highly correlated.
 //
 // With W = Sigma_oo^-1 and V the second moments about the mean of a pattern's n rows, both set among zeros, and
 // N = W V W - n W / 2, minus the second derivative of the log-likelihood is (formulas.Rmd, N4)
 //   mean x mean              n W
 //   mean c x covariance E    n W E W s                        s: the shift of the pattern's mean
 //   covariance E x F         tr(F W E N)
-// With E = e_a e_b' + e_b e_a' these are sums of products W_ij N_kl, so that the sum over patterns is one matrix product
-// of the stacked lower triangles of all W with those of all N. Expected information (of the pattern given): V = n W^-1.
+// in any linear coordinates. Whitened, W is Z'Z with Z = R^-1 L_o and Sigma_oo = R R': by an orthogonal factorisation
+// L_o' = Q R' it is the projection Q Q'. With E = e_a e_b' + e_b e_a' the above are sums of products W_ij N_kl, so that the
+// sum over patterns is one matrix product of the stacked lower triangles of all W with those of all N. Expected
+// information (of the pattern given): V = n W^-1.
 class MvnInformation {
  public:
   enum class Kind { kObserved, kExpected };
@@ -33,13 +37,10 @@ class MvnInformation {
       const size_t end = std::min(begin + batch, groups.size());
       const Index count = static_cast<Index>(end - begin);
       MatrixXd w = MatrixXd::Zero(q, count), n = MatrixXd::Zero(q, count), ws = MatrixXd::Zero(d, count);
-      std::vector<unsigned char> fine(end - begin, 1);
       parallel_tasks(end - begin, threads_, [&](size_t i) {
         const Index column = static_cast<Index>(i);
-        fine[i] = stack(kind, groups[begin + i], w.col(column), n.col(column), ws.col(column));
+        stack(kind, groups[begin + i], w.col(column), n.col(column), ws.col(column));
       });
-      for (unsigned char f : fine)
-        if (!f) return false;
       for (Index i = 0; i < count; ++i) {
         const double weight = groups[begin + static_cast<size_t>(i)].n;
         Index at = 0;
@@ -58,75 +59,102 @@ class MvnInformation {
     return information.allFinite();
   }
 
-  // Of complete data with as many rows as these (and the prior).
-  MatrixXd complete() const {
-    const Index q = static_cast<Index>(packed_size(d_)), d = static_cast<Index>(d_);
-    const MatrixXd& k = model_.point().precision;
-    VectorXd w(q);
-    lower(k, w);
+  // The diagonal of the information of complete data with as many rows as these.
+  VectorXd complete() const {
+    VectorXd out(static_cast<Index>(n_parameters()));
     const double n = model_.data().n();
-    MatrixXd cov_cov = 0.5 * n * w * w.transpose();
-    add_prior(cov_cov);
-    return assemble(n * k, MatrixXd::Zero(q, d), cov_cov);
+    out.head(static_cast<Index>(d_)).setConstant(n);
+    Index at = static_cast<Index>(d_);
+    for (size_t c = 0; c < d_; ++c)
+      for (size_t r = c; r < d_; ++r, ++at) out(at) = r == c ? 0.5 * n : n;
+    return out;
   }
 
   // Of the objective, at the point of the last e_step().
   VectorXd score() const {
     const MvnPoint& p = model_.point();
+    const Index d = static_cast<Index>(d_);
     const double n = model_.data().n() + model_.prior().exponent;
     MatrixXd second = model_.second_moment();
     if (model_.prior().scale.size() > 0) second += model_.prior().scale;
-    const MatrixXd g = 0.5 * (p.precision * second * p.precision - n * p.precision);
+    const MatrixXd g = 0.5 * (whiten(second) - n * MatrixXd::Identity(d, d));
     VectorXd s(static_cast<Index>(n_parameters()));
-    s.head(static_cast<Index>(d_)) = p.precision * model_.first_moment();
-    Index at = static_cast<Index>(d_);
-    for (Index c = 0; c < g.cols(); ++c)
-      for (Index r = c; r < g.rows(); ++r, ++at) s(at) = r == c ? g(r, r) : g(r, c) + g(c, r);
+    s.head(d) = p.root.triangularView<Eigen::Lower>().solve(model_.first_moment());
+    Index at = d;
+    for (Index c = 0; c < d; ++c)
+      for (Index r = c; r < d; ++r, ++at) s(at) = r == c ? g(r, r) : g(r, c) + g(c, r);
     return s;
   }
 
-  // n s' Sigma_oo^-1 s of every group, s the shift of its mean: the parts of Little's (1988) test. Empty on trouble.
+  // A change in whitened coordinates as one of the mean and of the covariance.
+  void unwhiten(const VectorXd& change, VectorXd& mean, MatrixXd& covariance) const {
+    const MatrixXd& l = model_.point().root;
+    const Index d = static_cast<Index>(d_);
+    MatrixXd a(d, d);
+    Index at = d;
+    for (Index c = 0; c < d; ++c)
+      for (Index r = c; r < d; ++r, ++at) a(r, c) = a(c, r) = change(at);
+    mean = l * change.head(d);
+    covariance = l * a * l.transpose();
+  }
+
+  // The derivative of the means and the lower triangle of the covariance by columns by the whitened coordinates.
+  MatrixXd jacobian() const {
+    const Index d = static_cast<Index>(d_), size = static_cast<Index>(n_parameters());
+    const MatrixXd& l = model_.point().root;
+    MatrixXd out = MatrixXd::Zero(size, size);
+    out.topLeftCorner(d, d) = l;
+    Index column = d;
+    for (Index b = 0; b < d; ++b)
+      for (Index a = b; a < d; ++a, ++column) {
+        Index row = d;
+        for (Index c = 0; c < d; ++c)
+          for (Index r = c; r < d; ++r, ++row) {
+            const double first = l(r, a) * l(c, b);
+            out(row, column) = a == b ? first : first + l(r, b) * l(c, a);
+          }
+      }
+    return out;
+  }
+
+  // n s' Sigma_oo^-1 s of every group, s the shift of its mean: the parts of Little's (1988) test.
   std::vector<double> shift_distances() const {
     std::vector<double> out;
     for (const PatternGroup& g : model_.data().groups()) {
-      MatrixXd w;
-      if (!observed_precision(*g.pattern, w)) return {};
-      VectorXd shift = VectorXd::Zero(static_cast<Index>(d_));
-      for (size_t j : g.pattern->observed)
-        shift(static_cast<Index>(j)) = g.mean[j] - model_.point().mean(static_cast<Index>(j));
-      out.push_back(g.n * shift.dot(w * shift));
+      const Block block(model_.point(), g.pattern->observed, nullptr, 0);
+      out.push_back(g.n * block.whiten(shift_of(g)).squaredNorm());
     }
     return out;
   }
 
   // The sum over rows of the weight (or its square) times the outer product of the row's score (of the log-likelihood).
   // `rows`: the data that the statistics were made of.
-  bool score_products(const Observations& rows, bool squared_weights, MatrixXd& out) const {
+  MatrixXd score_products(const Observations& rows, bool squared_weights) const {
     const Index size = static_cast<Index>(n_parameters()), d = static_cast<Index>(d_);
-    out = MatrixXd::Zero(size, size);
-    const size_t block = 256;
+    MatrixXd out = MatrixXd::Zero(size, size);
+    const size_t batch = 256;
     const RawData& raw = rows.raw();
     for (const Pattern& pattern : rows.patterns()) {
-      MatrixXd w;
-      if (!observed_precision(pattern, w)) return false;
-      VectorXd lower_w(size - d);
-      lower(w, lower_w);
-      for (size_t begin = pattern.begin; begin < pattern.end; begin += block) {
-        const size_t end = std::min(begin + block, pattern.end);
+      const Block block(model_.point(), pattern.observed, nullptr, 0);
+      VectorXd w(size - d);
+      lower(block.projection(), w);
+      for (size_t begin = pattern.begin; begin < pattern.end; begin += batch) {
+        const size_t end = std::min(begin + batch, pattern.end);
         MatrixXd scores(size, static_cast<Index>(end - begin));
         parallel_tasks(end - begin, threads_, [&](size_t i) {
           const size_t row = rows.row(begin + i);
-          VectorXd x = VectorXd::Zero(d);
-          for (size_t j : pattern.observed) {
-            const double v = (raw.x[j * raw.n + row] - rows.center()[j]) / rows.scale()[j];
-            x(static_cast<Index>(j)) = v - model_.point().mean(static_cast<Index>(j));
+          VectorXd x(static_cast<Index>(pattern.observed.size()));
+          for (size_t o = 0; o < pattern.observed.size(); ++o) {
+            const size_t j = pattern.observed[o];
+            x(static_cast<Index>(o)) = (raw.x[j * raw.n + row] - rows.center()[j]) / rows.scale()[j] -
+                                       model_.point().mean(static_cast<Index>(j));
           }
-          const VectorXd u = w * x;
+          const VectorXd u = block.z.transpose() * block.whiten(x);
           auto s = scores.col(static_cast<Index>(i));
           s.head(d) = u;
           Index at = d;
           for (Index c = 0; c < d; ++c)
-            for (Index r = c; r < d; ++r, ++at) s(at) = (r == c ? 0.5 : 1.0) * (u(r) * u(c) - lower_w(at - d));
+            for (Index r = c; r < d; ++r, ++at) s(at) = (r == c ? 0.5 : 1.0) * (u(r) * u(c) - w(at - d));
           const double weight = raw.weights ? raw.weights[row] : 1.0;
           s *= squared_weights ? weight : std::sqrt(weight);
         });
@@ -134,10 +162,46 @@ class MvnInformation {
       }
     }
     out.triangularView<Eigen::StrictlyUpper>() = out.transpose();
-    return true;
+    return out;
   }
 
  private:
+  // The block of known cells: Sigma_oo = R R', Z = R^-1 L_o (o x d). Cells with priors are known with an error: the prior
+  // N(a, sd^2) of a cell is, as a function of the parameters, the likelihood of observing a with an error of standard
+  // deviation sd.
+  struct Block {
+    Block(const MvnPoint& point, const std::vector<size_t>& known, const CellPrior* priors, size_t n_priors) {
+      const Index d = point.mean.size(), o = static_cast<Index>(known.size()), e = static_cast<Index>(n_priors);
+      MatrixXd rows = MatrixXd::Zero(d + e, o);  // L_o' with the errors below
+      for (Index i = 0; i < o; ++i) rows.col(i).head(d) = point.root.row(static_cast<Index>(known[static_cast<size_t>(i)]));
+      for (Index i = 0; i < e; ++i) rows(d + i, o - e + i) = priors[i].sd;
+      const Eigen::HouseholderQR<MatrixXd> qr(rows);
+      const MatrixXd q = qr.householderQ() * MatrixXd::Identity(d + e, o);
+      root = qr.matrixQR().topRows(o).triangularView<Eigen::Upper>().transpose();
+      z = q.topRows(d).transpose();
+    }
+    VectorXd whiten(const VectorXd& x) const { return root.triangularView<Eigen::Lower>().solve(x); }
+    MatrixXd projection() const { return z.transpose() * z; }
+
+    MatrixXd root, z;
+  };
+
+  // L^-1 a L^-T.
+  MatrixXd whiten(const MatrixXd& a) const {
+    const auto l = model_.point().root.triangularView<Eigen::Lower>();
+    const MatrixXd half = l.solve(a);
+    return l.solve(MatrixXd(half.transpose()));
+  }
+
+  // Shift of the mean of a group's observed cells, then of its cells with priors.
+  VectorXd shift_of(const PatternGroup& g) const {
+    const std::vector<size_t>& obs = g.pattern->observed;
+    VectorXd shift(static_cast<Index>(obs.size()));
+    for (size_t i = 0; i < obs.size(); ++i)
+      shift(static_cast<Index>(i)) = g.mean[obs[i]] - model_.point().mean(static_cast<Index>(obs[i]));
+    return shift;
+  }
+
   // The lower triangle of `a` by columns.
   template <class Out>
   static void lower(const MatrixXd& a, Out&& out) {
@@ -152,58 +216,36 @@ class MvnInformation {
     return c * d - c * (c - 1) / 2 + r - c;
   }
 
-  // Sigma_oo^-1 among zeros.
-  bool observed_precision(const Pattern& pattern, MatrixXd& w) const {
-    const MvnPoint& p = model_.point();
-    const Index d = static_cast<Index>(d_), o = static_cast<Index>(pattern.observed.size());
-    if (pattern.complete()) {
-      w = p.precision;
-      return true;
-    }
-    MatrixXd s(o, o);
-    for (Index b = 0; b < o; ++b)
-      for (Index a = 0; a < o; ++a) s(a, b) = p.covariance(index(pattern, a), index(pattern, b));
-    const Eigen::LLT<MatrixXd> llt(s);
-    if (llt.info() != Eigen::Success) return false;
-    s = llt.solve(MatrixXd::Identity(o, o));
-    w = MatrixXd::Zero(d, d);
-    for (Index b = 0; b < o; ++b)
-      for (Index a = 0; a < o; ++a) w(index(pattern, a), index(pattern, b)) = s(a, b);
-    return true;
-  }
-  static Index index(const Pattern& pattern, Index i) {
-    return static_cast<Index>(pattern.observed[static_cast<size_t>(i)]);
-  }
-
   template <class Column>
-  bool stack(Kind kind, const PatternGroup& g, Column w_out, Column n_out, Column ws_out) const {
-    const Index d = static_cast<Index>(d_);
-    MatrixXd w;
-    if (!observed_precision(*g.pattern, w)) return false;
-    MatrixXd v = MatrixXd::Zero(d, d);
-    VectorXd shift = VectorXd::Zero(d);
+  void stack(Kind kind, const PatternGroup& g, Column w_out, Column n_out, Column ws_out) const {
+    std::vector<size_t> known = g.pattern->observed;
+    for (size_t p = 0; p < g.n_priors; ++p) known.push_back(g.priors[p].column);
+    const Block block(model_.point(), known, g.priors, g.n_priors);
+    const Index o = static_cast<Index>(g.n_observed()), k = static_cast<Index>(known.size());
+    MatrixXd v = 0.5 * g.n * MatrixXd::Identity(k, k);  // R^-1 V R^-T - n / 2
+    VectorXd shift = VectorXd::Zero(k);
     if (kind == Kind::kObserved) {
-      for (size_t j : g.pattern->observed)
-        shift(static_cast<Index>(j)) = g.mean[j] - model_.point().mean(static_cast<Index>(j));
-      v = g.n * shift * shift.transpose();
+      shift.head(o) = shift_of(g);
+      for (Index p = 0; p < k - o; ++p)
+        shift(o + p) = g.priors[p].mean - model_.point().mean(static_cast<Index>(g.priors[p].column));
+      shift = block.whiten(shift);
+      v = g.n * shift * shift.transpose() - v;
       if (g.scatter) {
-        const size_t o = g.n_observed();
-        for (size_t b = 0; b < o; ++b)
-          for (size_t a = 0; a < o; ++a)
-            v(static_cast<Index>(g.pattern->observed[a]), static_cast<Index>(g.pattern->observed[b])) +=
-                g.scatter[a * o + b];
+        const auto root = block.root.triangularView<Eigen::Lower>();
+        const MatrixXd half = root.solve(Eigen::Map<const MatrixXd>(g.scatter, o, o));
+        v += root.solve(MatrixXd(half.transpose()));
       } else if (g.rows) {
-        const Eigen::Map<const MatrixXd> rows(g.rows, d, static_cast<Index>(g.n_rows));
-        v.noalias() += rows * rows.transpose();
+        MatrixXd rows(o, static_cast<Index>(g.n_rows));
+        for (Index r = 0; r < rows.cols(); ++r)
+          for (Index i = 0; i < o; ++i)
+            rows(i, r) = g.rows[static_cast<size_t>(r) * d_ + g.pattern->observed[static_cast<size_t>(i)]];
+        const MatrixXd half = block.root.triangularView<Eigen::Lower>().solve(rows);
+        v.noalias() += half * half.transpose();
       }
-      v = (w * v * w - 0.5 * g.n * w).eval();
-    } else {
-      v = 0.5 * g.n * w;
     }
-    lower(w, w_out);
-    lower(v, n_out);
-    ws_out = w * shift;
-    return true;
+    lower(block.projection(), w_out);
+    lower(MatrixXd(block.z.transpose() * v * block.z), n_out);
+    ws_out = block.z.transpose() * shift;
   }
 
   // out += w n', by blocks of columns on all threads.
@@ -219,11 +261,11 @@ class MvnInformation {
   void add_prior(MatrixXd& cov_cov) const {
     const MvnPrior& prior = model_.prior();
     if (prior.flat()) return;
-    const MatrixXd& k = model_.point().precision;
-    MatrixXd n = -0.5 * prior.exponent * k;
-    if (prior.scale.size() > 0) n += k * prior.scale * k;
+    const Index d = static_cast<Index>(d_);
+    MatrixXd n = -0.5 * prior.exponent * MatrixXd::Identity(d, d);
+    if (prior.scale.size() > 0) n += whiten(prior.scale);
     VectorXd w(cov_cov.rows()), v(cov_cov.rows());
-    lower(k, w);
+    lower(MatrixXd::Identity(d, d), w);
     lower(n, v);
     cov_cov += w * v.transpose();
   }

@@ -88,8 +88,10 @@ class MvnMissing final : public EmModel {
       return o;
     }
     moments_.complete(data_, point_, total_);
-    o.loglik = -0.5 * (data_.normalising_constant() + data_.n() * point_.log_det + total_.log_det +
-                       point_.precision.cwiseProduct(moments_.observed).sum() + total_.quadratic);
+    const double observed =
+        point_.ill_conditioned() ? 0.0 : point_.precision.cwiseProduct(moments_.observed).sum();
+    o.loglik = -0.5 * (data_.normalising_constant() + data_.n() * point_.log_det + total_.log_det + observed +
+                       total_.quadratic);
     o.log_prior = prior_.flat() ? 0.0 : prior_.log_density(point_);
     return o;
   }
@@ -126,6 +128,12 @@ class MvnMissing final : public EmModel {
     Degeneracy d;
     d.kind = Degeneracy::Kind::kSingular;
     return d;
+  }
+
+  // The quadratic forms are sums of terms as large as the largest variance inflation.
+  double rounding() const override {
+    if (!point_.ill_conditioned()) return 0.0;
+    return 8.0 * std::numeric_limits<double>::epsilon() * point_.inflation * data_.n() * static_cast<double>(data_.d());
   }
 
   // The covariance that m_step() refused last, whose null directions say what is linear in what.

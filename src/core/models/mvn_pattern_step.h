@@ -14,6 +14,10 @@ struct MvnPoint {
   MatrixXd root;       // lower Cholesky factor of the covariance
   MatrixXd precision;  // K
   double log_det = 0.0;
+  double inflation = 1.0;  // the largest ratio of a variable's variance to its variance given all others
+
+  // Formulas in K lose the square of the inflation in digits, those in the blocks of the covariance only its first power.
+  bool ill_conditioned() const { return inflation > kWellConditioned; }
 
   // False, with the rest unusable, when the covariance is not positive definite, or when a variable's variance given
   // the others is less than kSmallestShare of its own: then it is linear in them up to rounding.
@@ -26,11 +30,13 @@ struct MvnPoint {
     precision = llt.solve(MatrixXd::Identity(d, d));
     precision = (0.5 * (precision + precision.transpose())).eval();
     log_det = 2.0 * root.diagonal().array().log().sum();
-    return precision.allFinite() &&
-           (covariance.diagonal().array() * precision.diagonal().array()).maxCoeff() < 1.0 / kSmallestShare;
+    if (!precision.allFinite()) return false;
+    inflation = (covariance.diagonal().array() * precision.diagonal().array()).maxCoeff();
+    return inflation < 1.0 / kSmallestShare;
   }
 
   static constexpr double kSmallestShare = 1e-10;
+  static constexpr double kWellConditioned = 1e3;
 };
 
 // Sums over patterns of what the E-step expects, about the mean of the point. Only what involves missing cells: the
@@ -57,36 +63,36 @@ struct MvnSums {
   VectorXd first;   // of the missing cells
   MatrixXd cross;   // column a: missing cell a with every observed cell
   MatrixXd inner;   // missing cells with missing cells (both triangles)
-  double quadratic = 0.0;  // what completes <K, second moments of observed cells> to sum tr(Sigma_oo^-1 V)
+  double quadratic = 0.0;  // sum tr(Sigma_oo^-1 V), less <K, second moments of observed cells> at well-conditioned points
   double log_det = 0.0;    // sum n (log |Sigma_oo| - log |Sigma|)
 };
 
 // With K = Sigma^-1 and a pattern's observed and missing variables o and m: the missing part given the observed part
 // has covariance K_mm^-1 and regression matrix B = -K_mm^-1 K_mo, |Sigma_oo| = |Sigma| |K_mm| and
 // Sigma_oo^-1 = K_oo + K_om B. So a pattern costs a factorisation of the missing block, which is the small one when
-// little is missing; where more is missing than observed, Sigma_oo is factored instead. (formulas.Rmd, N1)
+// little is missing. Where more is missing than observed, and wherever the covariance is ill-conditioned, Sigma_oo is
+// factored instead. (formulas.Rmd, N1)
 class MvnPatternStep {
  public:
   explicit MvnPatternStep(size_t d) : d_(d) {}
 
-  // Which block is factored: the smaller one, or always the missing one where draws of the missing part are wanted (and
-  // where cells have priors).
-  enum class Side { kSmaller, kMissing };
-
-  // False when rounding has made the block indefinite.
-  bool prepare(const MvnPoint& point, const PatternGroup& g, Side side = Side::kSmaller) {
+  // `draws`: the missing part is to be drawn, for which its own covariance is factored. False when rounding has made a
+  // block indefinite.
+  bool prepare(const MvnPoint& point, const PatternGroup& g, bool draws = false) {
     point_ = &point;
     group_ = &g;
     const size_t m = g.n_missing(), o = g.n_observed();
     missing_ = g.pattern->missing.data();
     observed_ = g.pattern->observed.data();
-    observed_side_ = side == Side::kSmaller && o < m && g.n_priors == 0;
+    observed_side_ = g.n_priors == 0 && (point.ill_conditioned() || (!draws && o < m));
     double log_det = 0.0;
     if (observed_side_) {
       gather_block(point.covariance, observed_, o);
       if (!factor_in_place(o, log_det)) return false;
       log_det_k_ = log_det - point.log_det;
       fill_regression();
+      fill_conditional_covariance();
+      if (draws) factor_conditional_covariance();
       return true;
     }
     gather_block(point.precision, missing_, m);
@@ -103,29 +109,42 @@ class MvnPatternStep {
   // log |K_mm|, with the precisions of cell priors in it.
   double log_det_precision() const { return log_det_k_; }
 
-  // rhs (rows of the factored block x count, row by row) becomes the block's inverse times rhs.
-  void solve(double* rhs, size_t count) const {
-    const size_t m = observed_side_ ? group_->n_observed() : group_->n_missing();
-    for (size_t i = 0; i < m; ++i) {
-      double* row = rhs + i * count;
-      for (size_t j = 0; j < i; ++j) subtract(row, rhs + j * count, chol_[packed_index(i, j)], count);
-      scale(row, chol_[packed_index(i, i)], count);
+  // Standard normals z (m) become a draw with the covariance of the missing part given the observed part. After
+  // prepare(draws = true).
+  void correlate(double* z) const {
+    const size_t m = group_->n_missing();
+    if (observed_side_) {
+      for (size_t i = m; i-- > 0;) {
+        double s = 0.0;
+        for (size_t j = 0; j <= i; ++j) s += triangle_[i * m + j] * z[j];
+        z[i] = s;
+      }
+      return;
     }
-    for (size_t i = m; i-- > 0;) {
-      double* row = rhs + i * count;
-      for (size_t j = i + 1; j < m; ++j) subtract(row, rhs + j * count, chol_[packed_index(j, i)], count);
-      scale(row, chol_[packed_index(i, i)], count);
+    for (size_t i = m; i-- > 0;) {  // L^-T z, with L the factor of K_mm
+      double s = z[i];
+      for (size_t j = i + 1; j < m; ++j) s -= chol_[packed_index(j, i)] * z[j];
+      z[i] = s * chol_[packed_index(i, i)];
     }
   }
 
-  // Half a solve: rhs (m) becomes L^-T rhs, so that standard normals become draws with covariance K_mm^-1.
-  void solve_transposed(double* rhs) const {
-    const size_t m = group_->n_missing();
-    for (size_t i = m; i-- > 0;) {
-      double s = rhs[i];
-      for (size_t j = i + 1; j < m; ++j) s -= chol_[packed_index(j, i)] * rhs[j];
-      rhs[i] = s * chol_[packed_index(i, i)];
+  // The expectation of x_m - mean_m (m) in a row with x_o - mean_o in `shift` (d, zero at the missing variables).
+  void expect(const double* shift, double* out) {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    if (observed_side_) {
+      for (size_t i = 0; i < m; ++i) {
+        out[i] = 0.0;
+        for (size_t l = 0; l < o; ++l) out[i] += regression_[i * o + l] * shift[observed_[l]];
+      }
+      return;
     }
+    product_.resize(m);
+    for (size_t i = 0; i < m; ++i) product_[i] = -dot(point_->precision.data() + missing_[i] * d_, shift, d_);
+    for (size_t p = 0; p < group_->n_priors; ++p) {
+      const CellPrior& c = group_->priors[p];
+      product_[missing_position(c.column)] += (c.mean - point_->mean(static_cast<Index>(c.column))) / (c.sd * c.sd);
+    }
+    times_inverse(product_.data(), 1, out);
   }
 
   // B (m x o, row by row).
@@ -137,9 +156,9 @@ class MvnPatternStep {
   // Adds the expectations of the prepared pattern to `sums`. Needs no n_rows-sized work.
   void accumulate(MvnSums& sums) {
     const PatternGroup& g = *group_;
-    const size_t m = g.n_missing();
     sums.log_det += g.n * log_det_k_;
-    if (m == 0) return;
+    if (point_->ill_conditioned() && g.n_priors == 0) sums.quadratic += whole_quadratic();
+    if (g.n_missing() == 0) return;
     if (g.n_priors > 0)
       with_priors(sums);
     else if (g.by_rows)
@@ -150,22 +169,8 @@ class MvnPatternStep {
   }
 
   // n times the covariance of the missing part given the observed part.
-  void add_covariance(MvnSums& sums) {
-    const size_t m = group_->n_missing(), o = group_->n_observed();
-    if (observed_side_) {
-      for (size_t i = 0; i < m; ++i) {
-        const double* b = regression_.data() + i * o;
-        double* column = sums.inner.data() + missing_[i] * d_;
-        const double* sigma_i = point_->covariance.data() + missing_[i] * d_;
-        for (size_t j = 0; j < m; ++j) {
-          const double* sigma_j = point_->covariance.data() + missing_[j] * d_;
-          double s = sigma_i[missing_[j]];
-          for (size_t l = 0; l < o; ++l) s -= b[l] * sigma_j[observed_[l]];
-          column[missing_[j]] += group_->n * s;
-        }
-      }
-      return;
-    }
+  void add_covariance(MvnSums& sums) const {
+    const size_t m = group_->n_missing();
     for (size_t i = 0; i < m; ++i) {
       double* column = sums.inner.data() + missing_[i] * d_;
       for (size_t j = 0; j < m; ++j) column[missing_[j]] += group_->n * inverse_[i * m + j];
@@ -210,21 +215,35 @@ class MvnPatternStep {
     }
   }
 
+  // rhs (o x count, row by row) becomes Sigma_oo^-1 rhs.
+  void solve_observed(double* rhs, size_t count) const {
+    const size_t o = group_->n_observed();
+    for (size_t i = 0; i < o; ++i) {
+      double* row = rhs + i * count;
+      for (size_t j = 0; j < i; ++j) subtract(row, rhs + j * count, chol_[packed_index(i, j)], count);
+      scale(row, chol_[packed_index(i, i)], count);
+    }
+    for (size_t i = o; i-- > 0;) {
+      double* row = rhs + i * count;
+      for (size_t j = i + 1; j < o; ++j) subtract(row, rhs + j * count, chol_[packed_index(j, i)], count);
+      scale(row, chol_[packed_index(i, i)], count);
+    }
+  }
+
   void fill_regression() {
     const size_t m = group_->n_missing(), o = group_->n_observed();
     regression_.resize(m * o);
+    product_.resize(m * o);
     if (observed_side_) {  // Sigma_oo^-1 Sigma_om, transposed
-      product_.resize(o * m);
       for (size_t i = 0; i < m; ++i) {
         const double* column = point_->covariance.data() + missing_[i] * d_;
         for (size_t l = 0; l < o; ++l) product_[l * m + i] = column[observed_[l]];
       }
-      solve(product_.data(), m);
+      solve_observed(product_.data(), m);
       for (size_t i = 0; i < m; ++i)
         for (size_t l = 0; l < o; ++l) regression_[i * o + l] = product_[l * m + i];
       return;
     }
-    product_.resize(m * o);
     for (size_t i = 0; i < m; ++i) {
       const double* column = point_->precision.data() + missing_[i] * d_;
       for (size_t l = 0; l < o; ++l) product_[i * o + l] = column[observed_[l]];
@@ -234,6 +253,64 @@ class MvnPatternStep {
       for (size_t l = 0; l < o; ++l) row[l] = -inverse_[i * m] * product_[l];
       for (size_t j = 1; j < m; ++j) subtract(row, product_.data() + j * o, inverse_[i * m + j], o);
     }
+  }
+
+  // Sigma_mm - B Sigma_om.
+  void fill_conditional_covariance() {
+    const size_t m = group_->n_missing(), o = group_->n_observed();
+    inverse_.resize(m * m);
+    for (size_t i = 0; i < m; ++i) {
+      const double* b = regression_.data() + i * o;
+      for (size_t j = 0; j <= i; ++j) {
+        const double* sigma = point_->covariance.data() + missing_[j] * d_;
+        double s = sigma[missing_[i]];
+        for (size_t l = 0; l < o; ++l) s -= b[l] * sigma[observed_[l]];
+        inverse_[i * m + j] = inverse_[j * m + i] = s;
+      }
+    }
+  }
+
+  // Its lower factor into triangle_. A direction without variance but for rounding has none.
+  void factor_conditional_covariance() {
+    const size_t m = group_->n_missing();
+    triangle_.assign(m * m, 0.0);
+    for (size_t j = 0; j < m; ++j) {
+      double pivot = inverse_[j * m + j];
+      for (size_t l = 0; l < j; ++l) pivot -= triangle_[j * m + l] * triangle_[j * m + l];
+      if (!(pivot > 0.0)) continue;
+      const double root = std::sqrt(pivot);
+      triangle_[j * m + j] = root;
+      for (size_t i = j + 1; i < m; ++i) {
+        double s = inverse_[i * m + j];
+        for (size_t l = 0; l < j; ++l) s -= triangle_[i * m + l] * triangle_[j * m + l];
+        triangle_[i * m + j] = s / root;
+      }
+    }
+  }
+
+  // tr(Sigma_oo^-1 V) from the factor of Sigma_oo alone.
+  double whole_quadratic() {
+    const PatternGroup& g = *group_;
+    const size_t o = g.n_observed();
+    const auto whitened_norm = [&](const double* row, double sign) {
+      whitened_.resize(o);
+      double norm = 0.0;
+      for (size_t i = 0; i < o; ++i) {
+        double s = row[observed_[i]] - sign * point_->mean(static_cast<Index>(observed_[i]));
+        for (size_t j = 0; j < i; ++j) s -= chol_[packed_index(i, j)] * whitened_[j];
+        whitened_[i] = s * chol_[packed_index(i, i)];
+        norm += whitened_[i] * whitened_[i];
+      }
+      return norm;
+    };
+    double total = g.n * whitened_norm(g.mean, 1.0);
+    for (size_t r = 0; g.rows && r < g.n_rows; ++r) total += whitened_norm(g.rows + r * d_, 0.0);
+    if (g.scatter) {
+      factor_.assign(g.scatter, g.scatter + o * o);
+      solve_observed(factor_.data(), o);
+      for (size_t i = 0; i < o; ++i) total += factor_[i * o + i];
+    }
+    return total;
   }
 
   // The inverse of the factored m x m block: of the triangle first, then its product with its transpose.
@@ -304,7 +381,8 @@ class MvnPatternStep {
       expect_by_regression(n_factor);
     else
       times_inverse(product_.data(), n_factor, expected_.data());
-    for (size_t i = 0; i < m * n_factor; ++i) sums.quadratic -= product_[i] * expected_[i];
+    if (!point_->ill_conditioned())
+      for (size_t i = 0; i < m * n_factor; ++i) sums.quadratic -= product_[i] * expected_[i];
     for (size_t i = 0; i < m; ++i) {
       const double* e = expected_.data() + i * n_factor;
       double* column = sums.cross.data() + missing_[i] * d_;
@@ -361,7 +439,7 @@ class MvnPatternStep {
         quadratic += k[observed_[l]] * product_[l];
         cross[observed_[l]] += product_[l];
       }
-      sums.quadratic += quadratic;
+      if (!point_->ill_conditioned()) sums.quadratic += quadratic;
       double* inner = sums.inner.data() + missing_[i] * d_;
       for (size_t j = 0; j < m; ++j) inner[missing_[j]] += dot(product_.data(), b + j * o, o);
     }
@@ -388,7 +466,8 @@ class MvnPatternStep {
     expected_.resize(m);
     times_inverse(linear.data(), 1, expected_.data());
     for (size_t i = 0; i < m; ++i) constant -= linear[i] * expected_[i];
-    // tr(Sigma_oo^-1 V) + what the priors add, less the <K_oo, V> that the observed cells' moments give.
+    if (point_->ill_conditioned())  // where <K, V> of the observed cells is not added to the whole
+      for (size_t j = 0; j < d_; ++j) constant += d[j] * dot(point_->precision.data() + j * d_, d, d_);
     sums.quadratic += constant;
     for (size_t i = 0; i < m; ++i) {
       sums.first(static_cast<Index>(missing_[i])) += expected_[i];
@@ -406,7 +485,7 @@ class MvnPatternStep {
   const size_t* missing_ = nullptr;
   const size_t* observed_ = nullptr;
   double log_det_k_ = 0.0;
-  std::vector<double> chol_, triangle_, inverse_, regression_, shift_, packed_shift_, factor_, expected_, product_;
+  std::vector<double> chol_, triangle_, inverse_, regression_, shift_, packed_shift_, factor_, expected_, product_, whitened_;
 };
 
 }  // namespace emkit

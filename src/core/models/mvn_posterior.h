@@ -32,9 +32,9 @@ class DataAugmentation {
     for (size_t k = 0; k < groups.size(); ++k) {
       const PatternGroup& g = groups[k];
       if (g.n_missing() == 0) continue;
-      if (!step_.prepare(point, g, MvnPatternStep::Side::kMissing)) return false;
+      if (!step_.prepare(point, g, true)) return false;
       if (g.by_rows)
-        draw_rows(point, g, rng);
+        draw_rows(g, rng);
       else
         draw_sums(g, roots_[k], rng);
     }
@@ -67,18 +67,18 @@ class DataAugmentation {
     size_t rank = 0;
   };
 
-  // count columns (m x count, row by row) of draws with covariance K_mm^-1.
+  // count columns (m x count, row by row) of draws with the covariance C of the missing part.
   void draw_columns(size_t m, size_t count, CounterRng& rng, std::vector<double>& out) {
     out.resize(m * count);
     column_.resize(m);
     for (size_t c = 0; c < count; ++c) {
       draw_normals(rng, column_.data(), m);
-      step_.solve_transposed(column_.data());
+      step_.correlate(column_.data());
       for (size_t i = 0; i < m; ++i) out[i * count + c] = column_[i];
     }
   }
 
-  void draw_rows(const MvnPoint& point, const PatternGroup& g, CounterRng& rng) {
+  void draw_rows(const PatternGroup& g, CounterRng& rng) {
     const size_t d = data_.d(), m = g.n_missing();
     const std::vector<size_t>& mis = g.pattern->missing;
     const double* shift = step_.shift();
@@ -87,18 +87,9 @@ class DataAugmentation {
     column_.resize(m);
     for (size_t r = 0; r < g.n_rows; ++r) {
       for (size_t j = 0; j < d; ++j) row_[j] = shift[j] + (g.rows ? g.rows[r * d + j] : 0.0);
-      for (size_t i = 0; i < m; ++i) {
-        const double* k = point.precision.data() + mis[i] * d;
-        double s = 0.0;
-        for (size_t j = 0; j < d; ++j) s -= k[j] * row_[j];
-        for (size_t p = 0; p < g.n_priors; ++p)
-          if (g.priors[p].column == mis[i])
-            s += (g.priors[p].mean - point.mean(static_cast<Index>(mis[i]))) / (g.priors[p].sd * g.priors[p].sd);
-        mean_[i] = s;
-      }
-      step_.solve(mean_.data(), 1);
+      step_.expect(row_.data(), mean_.data());
       draw_normals(rng, column_.data(), m);
-      step_.solve_transposed(column_.data());
+      step_.correlate(column_.data());
       for (size_t i = 0; i < m; ++i) column_[i] += mean_[i];
       for (size_t i = 0; i < m; ++i) {
         const double y = column_[i];
@@ -152,14 +143,14 @@ class DataAugmentation {
     }
   }
 
-  // A Wishart matrix of scale K_mm^-1 into wishart_ (m x m).
+  // A Wishart matrix of scale C into wishart_ (m x m).
   void wishart(size_t m, double df, CounterRng& rng) {
     wishart_.assign(m * m, 0.0);
     const double few = static_cast<double>(m) + 1.0;
     if (df < few) {
       for (double left = df; left > 0.5; left -= 1.0) {
         draw_normals(rng, column_.data(), m);
-        step_.solve_transposed(column_.data());
+        step_.correlate(column_.data());
         for (size_t i = 0; i < m; ++i)
           for (size_t j = 0; j < m; ++j) wishart_[i * m + j] += column_[i] * column_[j];
       }
@@ -171,7 +162,7 @@ class DataAugmentation {
     for (size_t c = 0; c < m; ++c) {
       for (size_t i = 0; i < m; ++i)
         column_[i] = i < c ? 0.0 : bartlett_(static_cast<Index>(i), static_cast<Index>(c));
-      step_.solve_transposed(column_.data());
+      step_.correlate(column_.data());
       for (size_t i = 0; i < m; ++i)
         for (size_t j = 0; j < m; ++j) wishart_[i * m + j] += column_[i] * column_[j];
     }

@@ -30,11 +30,10 @@ class PatternConditional {
     group_ = &g;
     bounds_ = bounds;
     const size_t m = g.n_missing();
-    if (!step_.prepare(point, g, MvnPatternStep::Side::kMissing)) return false;
-    if (g.n_priors == 0) regression_ = step_.regression();
+    if (!step_.prepare(point, g, true)) return false;
     bounded_ = false;
     for (size_t j : g.pattern->missing) bounded_ = bounded_ || (bounds && bounds->any(j));
-    shift_.resize(g.n_observed());
+    shift_.assign(d_, 0.0);
     mean_.resize(m);
     noise_.resize(m);
     return true;
@@ -42,29 +41,10 @@ class PatternConditional {
 
   // Conditional means of the missing cells (m) of a row, given its observed cells (o).
   const double* mean(const double* observed) {
-    const size_t m = group_->n_missing(), o = group_->n_observed();
     const std::vector<size_t>&obs = group_->pattern->observed, &mis = group_->pattern->missing;
-    for (size_t l = 0; l < o; ++l) shift_[l] = observed[l] - point_->mean(static_cast<Index>(obs[l]));
-    if (group_->n_priors == 0) {
-      for (size_t i = 0; i < m; ++i) {
-        double s = point_->mean(static_cast<Index>(mis[i]));
-        for (size_t l = 0; l < o; ++l) s += regression_[i * o + l] * shift_[l];
-        mean_[i] = s;
-      }
-      return mean_.data();
-    }
-    // (K_mm + D)^-1 (D (prior mean - mu_m) - K_mo shift) from mu_m.
-    for (size_t i = 0; i < m; ++i) {
-      const double* k = point_->precision.data() + mis[i] * d_;
-      mean_[i] = 0.0;
-      for (size_t l = 0; l < o; ++l) mean_[i] -= k[obs[l]] * shift_[l];
-      for (size_t p = 0; p < group_->n_priors; ++p) {
-        const CellPrior& c = group_->priors[p];
-        if (c.column == mis[i]) mean_[i] += (c.mean - point_->mean(static_cast<Index>(mis[i]))) / (c.sd * c.sd);
-      }
-    }
-    step_.solve(mean_.data(), 1);
-    for (size_t i = 0; i < m; ++i) mean_[i] += point_->mean(static_cast<Index>(mis[i]));
+    for (size_t l = 0; l < obs.size(); ++l) shift_[obs[l]] = observed[l] - point_->mean(static_cast<Index>(obs[l]));
+    step_.expect(shift_.data(), mean_.data());
+    for (size_t i = 0; i < mis.size(); ++i) mean_[i] += point_->mean(static_cast<Index>(mis[i]));
     return mean_.data();
   }
 
@@ -75,14 +55,14 @@ class PatternConditional {
     if (m == 1 && bounded_) {
       const size_t j = group_->pattern->missing[0];
       double sd = 1.0;
-      step_.solve_transposed(&sd);
+      step_.correlate(&sd);
       noise_[0] = draw_truncated_normal(rng, mean_[0], sd, bounds_->lower[j], bounds_->upper[j]);
       return noise_.data();
     }
     const int tries = bounded_ ? kTries : 1;
     for (int t = 0; t < tries; ++t) {
       draw_normals(rng, noise_.data(), m);
-      step_.solve_transposed(noise_.data());
+      step_.correlate(noise_.data());
       for (size_t i = 0; i < m; ++i) noise_[i] += mean_[i];
       if (!bounded_ || inside()) return noise_.data();
     }
@@ -138,7 +118,6 @@ class PatternConditional {
   const MvnPoint* point_ = nullptr;
   const PatternGroup* group_ = nullptr;
   const CellBounds* bounds_ = nullptr;
-  const double* regression_ = nullptr;
   bool bounded_ = false;
   std::vector<double> shift_, mean_, noise_;
 };

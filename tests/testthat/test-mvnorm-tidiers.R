@@ -1,0 +1,30 @@
+test_that("tidy() gives the coefficients with their standard errors and limits", {
+  fit <- em_mvnorm(airquality[, 1:4])
+  table <- tidy(fit, conf.int = TRUE)
+  expect_identical(table$term, names(coef(fit)))
+  expect_equal(table$std.error, unname(sqrt(diag(vcov(fit)))))
+  expect_equal(table$conf.low, unname(confint(fit)[, 1]))
+  expect_equal(tidy(fit, vcov_type = "expected")$std.error, unname(sqrt(diag(vcov(fit, type = "expected")))))
+})
+
+test_that("glance() is one row that says how the fit went", {
+  fit <- em_mvnorm(airquality[, 1:4])
+  row <- glance(fit)
+  expect_identical(nrow(row), 1L)
+  expect_equal(row$logLik, fit$loglik)
+  expect_equal(row$BIC, stats::BIC(fit))
+  expect_equal(row$worst_fraction, fit$missing_information$worst)
+  expect_identical(row$n_patterns, 4L)
+})
+
+test_that("augment() fills in conditional means and says how far each row is from the mean", {
+  fit <- em_mvnorm(airquality[, 1:4])
+  table <- augment(fit)
+  expect_identical(dim(table), c(153L, 6L))
+  expect_false(anyNA(table))
+  expect_equal(table$.n_missing, unname(rowSums(is.na(airquality[, 1:4]))))
+  complete <- stats::complete.cases(airquality[, 1:4])
+  by_hand <- stats::mahalanobis(airquality[complete, 1:4], fit$parameters$mean, fit$parameters$covariance)
+  expect_equal(table$.distance[complete], unname(by_hand))
+  expect_identical(nrow(augment(fit, newdata = airquality[5:6, 1:4])), 2L)
+})
