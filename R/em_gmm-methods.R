@@ -295,18 +295,23 @@ residuals.em_gmm <- function(object, type = c("response", "standardized"), ...) 
   class <- predict(object)
   x <- object$data
   result <- matrix(NA_real_, nrow(x), ncol(x), dimnames = list(object$row_names, object$variables))
-  pattern <- missing_pattern(x)
-  for (rows in split(seq_along(class), list(class, pattern), drop = TRUE)) {
-    k <- class[rows[1]]
-    observed <- which(!is.na(x[rows[1], ]))
-    if (k == 0 || !length(observed)) {
-      next
-    }
-    covariance <- component_covariance(object$parameters, k)[observed, observed, drop = FALSE]
-    centred <- t(x[rows, observed, drop = FALSE]) - object$parameters$means[observed, k]
-    result[rows, observed] <- t(backsolve(chol(covariance), centred, transpose = TRUE))
+  for (k in setdiff(unique(class), 0)) {
+    rows <- which(class == k)
+    centred <- sweep(x[rows, , drop = FALSE], 2L, object$parameters$means[, k])
+    result[rows, ] <- whiten_rows(centred, component_covariance(object$parameters, k))
   }
   result
+}
+
+# Centred rows with NA where missing: the observed cells of each whitened by their covariance.
+whiten_rows <- function(x, covariance) {
+  for (rows in split(seq_len(nrow(x)), missing_pattern(x))) {
+    observed <- which(!is.na(x[rows[1], ]))
+    if (!length(observed)) next
+    root <- chol(covariance[observed, observed, drop = FALSE])
+    x[rows, observed] <- t(backsolve(root, t(x[rows, observed, drop = FALSE]), transpose = TRUE))
+  }
+  x
 }
 
 # ---- print and summary ---------------------------------------------------------------------------

@@ -163,7 +163,9 @@ impute_trust <- function(x) {
   values <- impute_values(x)
   far <- values[values$outside > 0, , drop = FALSE]
   fit <- x$fit
-  loose <- if (x$model == "normal") fit$identification$coefficients
+  identification <- if (x$model == "normal") fit$identification
+  loose <- identification$coefficients
+  held <- if (length(loose) == 0L && NROW(identification$never_together) > 0L) identification$relations
   c(
     if (length(x$empty_rows) > 0L) c("empty rows" = sprintf(
       "%s without any observed value: imputed from the marginal distribution.", abbreviate_list(x$empty_rows))),
@@ -173,6 +175,8 @@ impute_trust <- function(x) {
       if (any(far$outside > 0.02)) ". `bounds` or `transform` keep them in.")),
     if (length(loose) > 0L) c("identified" = sprintf(
       "NOT determined by the data, and left where the iteration started: %s.", abbreviate_list(loose, 4L))),
+    if (length(held) > 0L) c("identified" = sprintf("only the prior determines what the data do not: %s.",
+                                                    abbreviate_list(held, 4L))),
     if (length(fit$modes) > 1L) c("modes" = sprintf("the likelihood has %d equally high maxima.", length(fit$modes))),
     if (isTRUE(x$chain$worst > 0.95)) c("information" = sprintf(
       "a direction of the parameters has lost %.1f%% of its information: expect wide intervals.", 100 * x$chain$worst))

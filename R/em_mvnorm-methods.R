@@ -83,6 +83,38 @@ mvnorm_intervals <- function(x, variables, mean, sd, level) {
              lower = mean[cells] - half, upper = mean[cells] + half)
 }
 
+#' Residuals of a normal distribution with missing values
+#'
+#' The data minus their mean, as they are or whitened.
+#'
+#' `fitted()` is the mean in every row. `residuals(type = "standardized")` whitens the observed cells of each row by their
+#' covariance: independent standard normal if the model holds.
+#'
+#' @param object A fit of [em_mvnorm()] with its data.
+#' @param type `"response"` (default) or `"standardized"`.
+#' @param ... Unused, and an error.
+#' @return A matrix with a row for each row of the data and a column for each variable; NA where a cell is missing.
+#' @examples
+#' head(residuals(em_mvnorm(airquality[, 1:4]), type = "standardized"))
+#' @export
+residuals.em_mvnorm <- function(object, type = c("response", "standardized"), ...) {
+  type <- match_choice(type)
+  check_dots_empty(..., .function = "residuals.em_mvnorm")
+  require_data(object, "residuals()")
+  result <- sweep(object$data, 2L, object$parameters$mean)
+  if (type == "standardized") result <- whiten_rows(result, object$parameters$covariance)
+  dimnames(result) <- list(object$row_names, object$variables)
+  result
+}
+
+#' @rdname residuals.em_mvnorm
+#' @export
+fitted.em_mvnorm <- function(object, ...) {
+  check_dots_empty(..., .function = "fitted.em_mvnorm")
+  matrix(object$parameters$mean, object$n_rows, length(object$variables), byrow = TRUE,
+         dimnames = list(object$row_names, object$variables))
+}
+
 #' Simulate from a fitted normal distribution
 #'
 #' Draws complete data sets.
@@ -130,9 +162,13 @@ simulate.em_mvnorm <- function(object, nsim = 1, seed = NULL, n_rows = object$n_
 #' update(fit, airquality[101:153, 1:4])
 #' @export
 update.em_mvnorm <- function(object, new_rows = NULL, weights = NULL, ..., evaluate = TRUE) {
+  whole <- match.call()
+  whole[[1L]] <- quote(update)
   if (is.null(new_rows) || inherits(new_rows, "formula")) {
+    if (identical(object$call[[1L]], quote(update))) {
+      em_abort("A fit that was made of pieces has no single call to change; fit the pieces anew.", "no_call")
+    }
     call <- match.call()
-    call[[1L]] <- quote(update.em_fit)
     names(call)[names(call) == "new_rows"] <- "formula."
     call[[1L]] <- update.em_fit
     return(eval(call, parent.frame()))
@@ -151,9 +187,9 @@ update.em_mvnorm <- function(object, new_rows = NULL, weights = NULL, ..., evalu
     input$x <- rbind(object$data, x)
     if (!is.null(object$row_names)) input$row_names <- c(object$row_names, rownames(x))
     input$weights <- c(object$weights, weights)
-    return(fit_mvnorm(input, refresh_mvnorm_prior(object$prior), object, object$control, object$call))
+    return(fit_mvnorm(input, refresh_mvnorm_prior(object$prior), object, object$control, whole))
   }
-  fit_mvnorm_statistics(merge_statistics(object$statistics, mvnorm_statistics(x, weights, object$control)), object)
+  fit_mvnorm_statistics(merge_statistics(object$statistics, mvnorm_statistics(x, weights, object$control)), object, whole)
 }
 
 # A prior as the user gave it: what was worked out from the data is left to be worked out again.

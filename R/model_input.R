@@ -85,7 +85,7 @@ input_from_data <- function(x, name = "x") {
 # data first, as in lm().
 input_from_formula <- function(formula, data, call, env) {
   if (length(formula) != 2L) {
-    em_abort(paste0("The formula must be one-sided, such as ~ a + log(b): a mixture has no response. ",
+    em_abort(paste0("The formula must be one-sided, such as ~ a + log(b): this model has no response. ",
                     "Write its variables on the right."), "formula")
   }
   frame_call <- call[c(1L, match(c("data", "subset", "weights"), names(call), 0L))]

@@ -34,8 +34,8 @@ merge_statistics <- function(a, b) {
   a
 }
 
-# A fit of merged moments, from where `object` stands.
-fit_mvnorm_statistics <- function(statistics, object) {
+# A fit of merged moments, from where `object` stands; `call` is the user's.
+fit_mvnorm_statistics <- function(statistics, object, call = object$call) {
   control <- object$control
   threads <- resolve_threads(control)
   # A ridge whose strength came from the data stays as strong as it was; its scale follows the variances.
@@ -46,7 +46,7 @@ fit_mvnorm_statistics <- function(statistics, object) {
   if (run$status == "degenerate") abort_mvnorm_degenerate(run, object$variables)
   input <- list(x = matrix(0, statistics$n_rows, 0L), variables = object$variables, formula = object$formula,
                 terms = object$terms)
-  fit <- build_mvnorm(run, input, NULL, prior, control, object$call, NULL)
+  fit <- build_mvnorm(run, input, NULL, prior, control, call, NULL)
   fit["data"] <- list(NULL)
   fit$statistics <- statistics
   warn_mvnorm(fit)

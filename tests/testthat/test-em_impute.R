@@ -234,7 +234,7 @@ test_that("pairs that are never observed together are warned of", {
   d$v2[101:200] <- NA
   warning <- expect_warning(impute(d), "never observed in the same row", class = "em_warning_not_identified")
   imp <- suppressWarnings(impute(d))
-  expect_output(print(summary(imp)), "NOT determined by the data")
+  expect_output(print(summary(imp)), "only the prior determines what the data do not: v1")
 })
 
 test_that("one missing value, none, and one column are no special cases", {

@@ -269,3 +269,19 @@ test_that("saveRDS() and readRDS() keep everything that methods need", {
   pointers <- rapply(unclass(fit), function(e) TRUE, classes = "externalptr", how = "unlist")
   expect_length(pointers, 0)
 })
+
+test_that("standardised residuals are the observed cells whitened by their own covariance", {
+  fit <- em_mvnorm(airquality[, 1:4])
+  whitened <- residuals(fit, type = "standardized")
+  expect_identical(is.na(unname(whitened)), is.na(unname(as.matrix(airquality[, 1:4]))))
+  expect_equal(rowSums(whitened^2, na.rm = TRUE), unname(predict(fit, type = "distance")), tolerance = 1e-10)
+  expect_equal(residuals(fit)[[5, "Wind"]], airquality$Wind[5] - fit$parameters$mean[["Wind"]])
+  expect_equal(unname(fitted(fit)[7, ]), unname(fit$parameters$mean))
+})
+
+test_that("a fit made of pieces shows so, and has no call to change", {
+  fit <- em_mvnorm(airquality[1:100, 1:4])
+  whole <- update(fit, airquality[101:153, 1:4])
+  expect_output(print(whole), "update(object = fit, new_rows = airquality[101:153, 1:4])", fixed = TRUE)
+  expect_error(update(whole, prior = "ridge"), class = "em_error_no_call")
+})

@@ -246,10 +246,12 @@ class MvnFit {
 
   // The objective cannot tell points apart whose parameters differ by the square root of its rounding: a few Newton steps
   // on the score can. Each is kept only if the objective does not fall and the next step would be shorter.
-  void newton(MvnRun& run, MvnFitResult& out) {
+  // True when it moved.
+  bool newton(MvnRun& run) const {
     MvnMissing model(data_, prior_, threads_);
-    if (!model.set_parameters(run.mean, run.covariance)) return;
+    if (!model.set_parameters(run.mean, run.covariance)) return false;
     Objective here = model.e_step();
+    bool moved = false;
     const MvnInformation information(model, threads_);
     double last = std::numeric_limits<double>::infinity();
     VectorXd best_mean = run.mean;
@@ -267,7 +269,7 @@ class MvnFit {
       best_mean = model.point().mean;
       best_covariance = model.point().covariance;
       run.result.objective = here;
-      out.newton = step > 0;
+      moved = step > 0;
       last = length;
       if (length < kNegligible) break;
       VectorXd mean;
@@ -279,6 +281,7 @@ class MvnFit {
     }
     run.mean = best_mean;
     run.covariance = best_covariance;
+    return moved;
   }
 
   void finish(MvnFitResult& out) {
@@ -288,7 +291,14 @@ class MvnFit {
       out.worst = out.closed_form ? std::numeric_limits<double>::quiet_NaN() : best.result.rate;
       return;
     }
-    if (converged && !out.closed_form && control_.em.max_iter > 0) newton(best, out);
+    if (converged && !out.closed_form && control_.em.max_iter > 0) {
+      out.newton = newton(best);
+      // Maxima as high as the best one are results too.
+      for (MvnRun& run : out.runs)
+        if (&run != &best && run.result.status == Status::kConverged &&
+            !clearly_better(best.result.objective, run.result.objective))
+          newton(run);
+    }
     Spectrum at;
     if (!spectrum(best.mean, best.covariance, at)) return;
     out.left = at.left;
