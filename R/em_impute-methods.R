@@ -258,7 +258,8 @@ print_columns <- function(x, most = 40L) {
 #' train <- airquality[1:100, ]
 #' imp <- em_impute(train, method = "none")
 #' head(predict(imp, airquality[101:153, ]))
-#' predict(imp, data.frame(Ozone = NA, Solar.R = 200, Wind = 10, Temp = 80, Month = 7, Day = 1), type = "interval")
+#' new <- data.frame(Ozone = NA, Solar.R = 200, Wind = 10, Temp = 80, Month = 7, Day = 1)
+#' predict(imp, new, type = "interval")
 #' @export
 predict.em_impute <- function(object, newdata = NULL, type = c("mean", "draw", "class", "probability", "interval"),
                               level = 0.95, ...) {
