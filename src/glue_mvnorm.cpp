@@ -376,7 +376,7 @@ Rcpp::List mvnorm_impute_(Rcpp::NumericMatrix x, Rcpp::List fit, Rcpp::Nullable<
   mode.mean = problem.scaled_mean(mu);
   mode.covariance = problem.scaled_matrix(sigma);
   if (!mode.factor()) Rcpp::stop("the covariance matrix is not positive definite");
-  const MissingCells cells(raw, problem.scaled_priors(cell_priors));
+  const ImputedCells cells(raw, problem.scaled_priors(cell_priors));
   const MvnControl mvn_control = as_mvn_control(control);
   ImputePlan plan;
   plan.method = impute_method(method);

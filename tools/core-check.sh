@@ -18,6 +18,10 @@ if grep -rnE '#[[:space:]]*include[[:space:]]*[<"](R\.h|Rcpp|RcppEigen|RcppArmad
   die "the core includes a header of R (above)"
 fi
 
+# Two classes of one name in different headers would be one class to the linker.
+twice=$(grep -rhoE '^(class|struct|enum class) [A-Za-z]+' src/core --include='*.h' | sort | uniq -d)
+[ -z "$twice" ] || die "defined in more than one header of the core: $twice"
+
 count=0
 while IFS= read -r header; do
   unit=$TEMP/units/$(printf '%s' "${header#src/}" | tr '/' '_').cpp

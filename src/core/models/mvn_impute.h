@@ -15,10 +15,10 @@ namespace emkit {
 
 // The missing cells of a data set: where each column's are, and which patterns its rows have (rows that observe nothing
 // included).
-class MissingCells {
+class ImputedCells {
  public:
   // `priors` sorted by row.
-  MissingCells(const RawData& raw, const std::vector<CellPrior>& priors) : slot_(raw.d), count_(raw.d, 0), priors_(priors) {
+  ImputedCells(const RawData& raw, const std::vector<CellPrior>& priors) : slot_(raw.d), count_(raw.d, 0), priors_(priors) {
     const ObservedBits bits(raw.x, raw.n, raw.d);
     groups_ = group_rows_by_pattern(bits, raw.d, raw.n, [](size_t i) { return i; },
                                     [&](size_t i) { return !complete_row(bits, i, raw.d); });
@@ -84,7 +84,7 @@ struct Imputed {
 class MvnImputer {
  public:
   // Everything scaled. `posterior_prior`: see DataAugmentation; `em_prior`: of bootstrap fits.
-  MvnImputer(const Observations& data, const PatternStatistics& statistics, const MissingCells& cells,
+  MvnImputer(const Observations& data, const PatternStatistics& statistics, const ImputedCells& cells,
              const MvnPrior& posterior_prior, const MvnPrior& em_prior, const MvnControl& control, const ImputePlan& plan,
              const MvnPoint& mode, Interrupt& interrupt, Progress& progress)
       : data_(data),
@@ -257,7 +257,7 @@ class MvnImputer {
 
   const Observations& data_;
   const PatternStatistics& statistics_;
-  const MissingCells& cells_;
+  const ImputedCells& cells_;
   MvnPrior posterior_prior_, em_prior_;
   MvnControl control_;
   const ImputePlan& plan_;
