@@ -327,8 +327,9 @@ learn_numbers <- function(spec, x, missing, bounds, transform) {
   notes <- character()
   outside <- sum(seen < spec$bounds[1L] | seen > spec$bounds[2L])
   if (outside > 0L) notes <- sprintf("%s outside the bounds", count_of(outside, "observed value"))
-  if (anyNA(limits) || limits[1L] >= limits[2L]) {
-    em_abort(sprintf("`bounds$%s` leave no room for values.", spec$name), "bounds", column = spec$name)
+  no_whole <- spec$whole && ceiling(spec$bounds[1L]) > floor(spec$bounds[2L])
+  if (anyNA(limits) || limits[1L] >= limits[2L] || no_whole) {
+    em_abort(sprintf("`bounds$%s` leave no room for %svalues.", spec$name, if (no_whole) "whole " else ""), "bounds", column = spec$name)
   }
   spec$lower <- limits[1L]
   spec$upper <- limits[2L]
@@ -481,14 +482,31 @@ decode_numbers <- function(spec, z) {
                      dQuote(spec$name, FALSE)), "transform", column = spec$name)
   }
   if (spec$whole) {
-    value <- round(value)
-    value <- pmin(pmax(value, ceiling(spec$bounds[1L])), floor(spec$bounds[2L]))
+    value <- round_within(value, spec)
   } else if (spec$step$name != "identity" && any(is.finite(spec$bounds))) {
     # a bound that came through the transformation and back has lost its last digits
     value <- pmin(pmax(value, spec$bounds[1L]), spec$bounds[2L])
   }
   integer_storage <- is.integer(spec$template) && all(abs(value) <= .Machine$integer.max)
   if (integer_storage) as.integer(value) else value
+}
+
+# Whole numbers within the bounds that the transformation takes: where rounding would leave its domain (0 for a
+# logarithm), the whole number on the other side.
+round_within <- function(value, spec) {
+  within <- function(v) pmin(pmax(v, ceiling(spec$bounds[1L])), floor(spec$bounds[2L]))
+  whole <- within(round(value))
+  if (spec$step$name == "identity") return(whole)
+  takes <- function(v) {
+    is.finite(suppressWarnings(as.double(spec$step$forward(v)))) & v >= spec$step$domain[1L] & v <= spec$step$domain[2L]
+  }
+  bad <- which(!takes(whole))
+  other <- within(ifelse(whole[bad] < value[bad], ceiling(value[bad]), floor(value[bad])))
+  # a value that underflowed to the end of the domain has no other side
+  lost <- !takes(other)
+  other[lost] <- spec$seen[ifelse(abs(value[bad][lost] - spec$seen[1L]) < abs(value[bad][lost] - spec$seen[2L]), 1L, 2L)]
+  whole[bad] <- other
+  whole
 }
 
 decode_codes <- function(spec, code) {

@@ -75,3 +75,20 @@ test_that("bounds go through increasing and decreasing transformations", {
   expect_equal(step_limits(steps$sqrt, c(-Inf, Inf)), c(0, Inf))
   expect_equal(step_limits(linear_step(0, -1), c(0, Inf)), c(-Inf, 0))
 })
+
+test_that("whole numbers stay where the transformation takes them", {
+  d <- with_seed(1, data.frame(x = as.integer(1 + rpois(100, 1)), z = rnorm(100)))
+  d$x[with_seed(2, sample(100, 40))] <- NA
+  for (transform in list("log", list(forward = log, inverse = exp))) {
+    imp <- with_seed(1, impute(d, transform = list(x = transform), m = 10))
+    expect_true(is.integer(imp$imputed$x))
+    expect_true(all(imp$imputed$x >= 1L))
+  }
+  imp <- with_seed(1, impute(~ log(x) + z, data = d, bounds = list(x = c(0, 3)), m = 10))
+  expect_setequal(unique(as.vector(imp$imputed$x)), 1:3)
+  expect_true(all(is.finite(predict(imp, data.frame(x = NA, z = c(-50, 50)))$x)))
+  # log(x - 2) of 3, 4, ...: 2 is outside
+  d$x <- d$x + 2L
+  expect_true(all(impute(~ log(x - 2) + z, data = d, m = 10)$imputed$x >= 3L))
+  expect_error(em_impute(d, bounds = list(x = c(3.2, 3.8))), "no room for whole values", class = "em_error_bounds")
+})
