@@ -80,15 +80,18 @@ converged_words <- function(x) {
 chain_words <- function(x) {
   worst <- x$chain$worst
   paste0(
-    if (isTRUE(x$chain$exact) && x$m > 0L) "none needed: exact draws, as the patterns are monotone; ",
+    if (isTRUE(x$chain$exact) && x$m > 0L) "none needed: exact draws, as the patterns are monotone",
+    if (isTRUE(x$chain$exact) && x$m > 0L && !is.na(worst)) "; ",
     if (isTRUE(x$chain$spacing > 0L) && x$m > 0L) paste0(count_of(x$chain$spacing, "step"), " each; "),
     if (x$model == "latent" && is.na(worst)) {
       "none"
     } else if (x$model == "latent") {
       paste("autocorrelation of a step", format(round(worst, 3), nsmall = 3))
+    } else if (is.na(worst)) {
+      if (!isTRUE(x$chain$exact)) "none"
     } else {
-      paste("worst fraction of missing information",
-            if (is.na(worst)) "unknown" else format(round(worst, 3), nsmall = 3))
+      paste0("worst fraction of missing information ", format(round(worst, 3), nsmall = 3),
+             if (isTRUE(x$chain$observed_rate)) ", by the rate of EM")
     }
   )
 }
@@ -278,7 +281,7 @@ predict.em_impute <- function(object, newdata = NULL, type = c("mean", "draw", "
   specs <- object$encoder$specs
   for (j in seq_along(new$columns)) {
     spec <- specs[[j]]
-    if (spec$role == "carried" || (type == "class" && !spec$role %in% c("codes", "dummies"))) next
+    if (spec$role == "carried" || (type == "class" && is.null(spec$values))) next
     where <- new$missing(j)
     if (length(where) > 0L) {
       new$columns[[j]] <- fill_new_column(new$columns[[j]], where, predicted_values(spec, z, where), spec)
@@ -302,7 +305,7 @@ new_columns <- function(object, newdata) {
   } else {
     match(names, input$names)
   }
-  needed <- vapply(specs, function(s) s$role != "carried", NA)
+  needed <- !vapply(specs, function(s) s$role %in% c("carried", "linear"), NA)
   needed[names %in% c(encoder$panel$time, encoder$panel$cs)] <- TRUE
   absent <- names[needed & is.na(position)]
   if (length(absent) > 0L) {
@@ -380,8 +383,17 @@ predicted_values <- function(spec, z, where) {
     return(rep(value, length(where)))
   }
   part <- z[where, spec$model, drop = FALSE]
+  if (spec$role == "linear") {
+    part <- linear_values(spec$relation, z[where, , drop = FALSE])
+    spec$role <- spec$relation$role
+  }
   if (spec$role == "dummies") return(decode_codes(spec, max.col(cbind(1 - rowSums(part), part), "first")))
   decode_values(spec, as.vector(part))
+}
+
+# Columns that left the model because they are linear in others of it.
+linear_values <- function(relation, z) {
+  z[, relation$model, drop = FALSE] %*% relation$coefficients + rep(relation$constant, each = nrow(z))
 }
 
 # Probabilities (rows x K) of the categories of a column that was complete when the model was fitted, for rows where it

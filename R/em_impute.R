@@ -22,7 +22,8 @@
 #'
 #' `"semicontinuous"`, only on request, is for numbers of which many are equal to the least or the greatest (zeros of an
 #' expense): the latent variable is censored there. Constant columns are filled with their constant. Complete
-#' categorical columns enter as dummy variables. `fit$columns` is the table of what was done. Nothing is left missing in
+#' categorical columns enter as dummy variables; complete columns that are linear in other complete columns add nothing
+#' and stay out of the model. `fit$columns` is the table of what was done. Nothing is left missing in
 #' a column that is modelled; columns that are carried keep their missing values, and `print()` says so.
 #'
 #' @section Transformations and bounds:
@@ -162,6 +163,9 @@ impute_data <- function(data, m, method, arguments, control, call, formula = NUL
   if (input$n == 0L) em_abort("The data have no rows.", "no_rows")
   encoder <- make_encoder(input, arguments, formula)
   x <- encode_data(encoder, input)
+  lean <- drop_linear(encoder, x)
+  encoder <- lean$encoder
+  x <- lean$x
   cell_priors <- check_cell_priors(arguments$cell_priors, encoder, input, x)
   key <- draw_key()
   run <- fit_imputer(x, encoder, arguments$prior, cell_priors, control)

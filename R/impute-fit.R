@@ -46,43 +46,49 @@ fit_normal <- function(x, prior, cell_priors, control) {
 # "auto": a ridge only where the data do not determine a covariance matrix.
 fit_normal_auto <- function(x, cell_priors, control) {
   few <- few_rows(x)
-  if (!is.null(few)) {
-    run <- normal_run(x, ridge_prior(few$lambda), cell_priors, control)
-    # with p >= n every column is linear in others: that is no news
-    if (!few$wide) run$collinear <- collinear_among(run$parameters$covariance)
-    run$prior <- list(lambda = few$lambda, reason = few$reason, prior = ridge_prior(few$lambda))
-    return(run)
-  }
-  # What the fit without a prior warns of is passed on only if that fit is kept.
-  warnings <- list()
-  run <- if (is.null(collinear_rows(x))) {
-    withCallingHandlers(
-      tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
-               em_error_too_few_rows = function(e) NULL),
-      em_warning = function(w) {
-        warnings[[length(warnings) + 1L]] <<- w
-        invokeRestart("muffleWarning")
-      }
-    )
-  }
-  if (!is.null(run)) {
-    null <- collinear_among(run$parameters$covariance, if (run$status == "non_monotone") 2e-5 else 1e-9)
-    if (is.null(null)) {
-      for (w in warnings) warning(w)
-      return(run)
-    }
+  if (is.null(few) || few$may_do) {
+    run <- fit_without_prior(x, cell_priors, control)
+    if (!is.null(run)) return(run)
   }
   # The null directions show in a fit with a ridge that is too weak to matter otherwise.
-  lambda <- 1e-6 * nrow(x)
-  again <- normal_run(x, ridge_prior(lambda), cell_priors, control)
-  again$collinear <- collinear_among(again$parameters$covariance)
-  reason <- if (is.null(again$collinear)) "the covariance matrix is nearly singular" else again$collinear$sentence
-  again$prior <- list(lambda = lambda, reason = reason, prior = ridge_prior(lambda))
-  again
+  lambda <- if (is.null(few)) 1e-6 * nrow(x) else few$lambda
+  run <- normal_run(x, ridge_prior(lambda), cell_priors, control)
+  # with p >= n every column is linear in others: that is no news
+  if (is.null(few) || !few$wide) run$collinear <- collinear_among(run$parameters$covariance)
+  reason <- if (!is.null(few)) {
+    few$reason
+  } else if (is.null(run$collinear)) {
+    "the covariance matrix is nearly singular"
+  } else {
+    run$collinear$sentence
+  }
+  run$prior <- list(lambda = lambda, reason = reason, prior = ridge_prior(lambda), warned = few$apart)
+  run
 }
 
-# Whether there are too few rows for a covariance matrix without a prior: NULL, or list(lambda, reason, wide). What
-# counts is how often the rarest pair of columns is observed together.
+# The fit without a prior, or NULL where its covariance matrix is singular or it does not exist. What it warns of is
+# passed on only if it is kept.
+fit_without_prior <- function(x, cell_priors, control) {
+  if (!is.null(collinear_rows(x))) return(NULL)
+  warnings <- list()
+  run <- withCallingHandlers(
+    tryCatch(normal_run(x, NULL, cell_priors, control), em_error_degenerate = function(e) NULL,
+             em_error_too_few_rows = function(e) NULL),
+    em_warning = function(w) {
+      warnings[[length(warnings) + 1L]] <<- w
+      invokeRestart("muffleWarning")
+    }
+  )
+  if (is.null(run)) return(NULL)
+  null <- collinear_among(run$parameters$covariance, if (run$status == "non_monotone") 2e-5 else 1e-9)
+  if (!is.null(null)) return(NULL)
+  for (w in warnings) warning(w)
+  run
+}
+
+# Whether there are too few rows for a covariance matrix without a prior: NULL, or list(lambda, reason, wide, may_do,
+# apart). What counts is how often the rarest pair of columns is observed together. `may_do`: a fit without a prior is
+# used where there is one; `apart`: the reason is what em_mvnorm() warns of.
 few_rows <- function(x) {
   p <- ncol(x)
   n <- nrow(x)
@@ -96,18 +102,39 @@ few_rows <- function(x) {
     words <- if (p >= n) "there are no more rows than columns" else "there are hardly more rows than columns"
     size <- paste0(" (", count_of(n, "row"), ", ", count_of(p, "column"), " in the model)")
     # enough for a proper posterior, and what the correlations themselves ask for
-    return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE,
+    return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE, may_do = FALSE,
                 reason = paste(c(paste0(words, size), together_words), collapse = "; ")))
   }
   if (least < 2L * p + 2L) {
     if (is.null(together_words)) together_words <- sprintf("there are only %d rows for %d columns", n, p)
-    return(list(lambda = 1, wide = FALSE, reason = together_words))
+    return(list(lambda = 1, wide = FALSE, may_do = TRUE, reason = together_words))
   }
   if (nrow(apart) > 0L) {
     # without it their correlation would be drawn from a density that rises to 1 and -1
     pairs <- paste(dQuote(colnames(x)[apart[, 2L]], FALSE), "and", dQuote(colnames(x)[apart[, 1L]], FALSE))
-    return(list(lambda = 3, wide = FALSE, reason = paste(abbreviate_list(pairs, 3L),
-                                                         "are never observed in the same row")))
+    return(list(lambda = 3, wide = FALSE, may_do = FALSE, apart = TRUE,
+                reason = paste(abbreviate_list(pairs, 3L), "are never observed in the same row")))
+  }
+  undetermined_rows(x)
+}
+
+# Complete columns can be linear in one another in the rows where another column is observed, as the dummy of a unit
+# without a value of it is: its regression on them is not determined there. NULL, or as few_rows().
+undetermined_rows <- function(x) {
+  missing <- is.na(x)
+  complete <- which(colSums(missing) == 0L)
+  names <- colnames(x)
+  if (length(complete) == 0L || nrow(x) > 20000L) return(NULL)
+  for (j in setdiff(seq_len(ncol(x)), complete)) {
+    open <- dependent_columns(x[!missing[, j], complete, drop = FALSE], 1e-7)
+    if (length(open) > 0L) {
+      return(list(
+        # one in a hundred keeps what is drawn for such rows within some standard deviations, and the others as they are
+        lambda = max(1, signif(0.01 * nrow(x), 2L)), wide = TRUE, may_do = FALSE,
+        reason = sprintf("the rows where %s is observed do not determine how it depends on %s", dQuote(names[j], FALSE),
+                         abbreviate_list(dQuote(names[complete][open], FALSE), 3L))
+      ))
+    }
   }
   NULL
 }
@@ -120,6 +147,11 @@ collinear_rows <- function(x) {
   sd <- apply(part, 2L, stats::sd)
   # constant among these rows: they do not tell
   if (any(sd == 0)) return(NULL)
+  # complete columns are not linear in one another in all rows, whatever they are in these
+  rank <- function(j) attr(suppressWarnings(chol(stats::cor(part[, j, drop = FALSE]), pivot = TRUE, tol = 1e-9)), "rank")
+  whole <- which(colSums(is.na(x)) == 0L)
+  lost <- length(whole) - if (length(whole) > 0L) rank(whole) else 0L
+  if (ncol(x) - rank(seq_len(ncol(x))) == lost) return(NULL)
   collinear_among(stats::cor(part), 1e-9)
 }
 
@@ -160,6 +192,9 @@ note_collinear <- function(encoder, collinear) {
 }
 
 normal_run <- function(x, prior, cell_priors, control) {
+  # In wide models several starts take long and tell little: the information that would tell a maximum from a point on
+  # a ridge of the likelihood is not computed there.
+  if (is.null(control$n_starts) && ncol(x) > kInformationVariables) control$n_starts <- 1L
   input <- list(x = x, variables = colnames(x), row_names = NULL, formula = NULL, terms = NULL, weights = NULL)
   fit <- fit_mvnorm(input, prior, NULL, control, NULL, if (nrow(cell_priors) > 0L) cell_priors)
   # the data are in the imputation object already
@@ -167,10 +202,19 @@ normal_run <- function(x, prior, cell_priors, control) {
   list(model = "normal", fit = fit, prior = NULL, parameters = fit$parameters, loglik = fit$loglik, df = fit$df,
        nobs = fit$nobs, status = fit$status, message = fit$message, converged = fit$converged,
        iterations = fit$iterations, trace = fit$trace, convergence = fit$convergence,
-       worst = worst_fraction(fit$missing_information$worst))
+       worst = worst_fraction(fit), observed_rate = is.null(fit$missing_information$left))
 }
 
-worst_fraction <- function(worst) if (is.numeric(worst) && length(worst) == 1L) worst else NA_real_
+# Up to so many variables em_mvnorm() computes the information.
+kInformationVariables <- 25L
+
+# The worst fraction of missing information, or where it is not known the rate of EM, which tends to it.
+worst_fraction <- function(fit) {
+  worst <- fit$missing_information$worst
+  if (is.numeric(worst) && length(worst) == 1L && is.finite(worst)) return(worst)
+  rate <- fit$convergence$rate
+  if (identical(fit$method, "em") && is.numeric(rate) && length(rate) == 1L && is.finite(rate)) rate else NA_real_
+}
 
 # --- chains -------------------------------------------------------------------------------------------------------
 
@@ -179,7 +223,9 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
   worst <- run$worst
   # monotone patterns need no chain: their posterior is drawn exactly
   exact <- run$model == "normal" && method == "posterior" && !identical(run$fit$method, "em")
-  if (run$model == "none" || method != "posterior" || exact) return(list(spacing = 0L, worst = worst, exact = exact))
+  if (run$model == "none" || method != "posterior" || exact) {
+    return(list(spacing = 0L, worst = worst, exact = exact, observed_rate = isTRUE(run$observed_rate) && !is.na(worst)))
+  }
   if (run$model == "latent") {
     worst <- pilot_latent(x, run, control)
     most <- 1000L
@@ -194,7 +240,8 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
                     format(most, big.mark = ",")),
             "slow_mixing", worst = worst)
   }
-  list(spacing = as.integer(max(10, min(steps, most))), worst = worst)
+  list(spacing = as.integer(max(10, min(steps, most))), worst = worst,
+       observed_rate = isTRUE(run$observed_rate) && !is.na(worst))
 }
 
 # list(values, columns, draws = list(mean, covariance), trace)

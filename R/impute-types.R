@@ -376,6 +376,52 @@ learn_mass <- function(spec, seen, z) {
   spec
 }
 
+# Complete columns that are linear in complete columns before them add nothing to the model but a singular covariance
+# matrix: they leave it, and keep the `relation` by which new rows are filled. What panel options made stays. `x`: the
+# model's matrix. list(encoder, x) without them.
+drop_linear <- function(encoder, x, tol = 1e-8) {
+  helps <- vapply(encoder$specs, function(s) is.null(s$kind) && length(s$variables) > 0L, NA)
+  position <- lapply(encoder$specs, function(s) s$model[!vapply(s$model, function(j) anyNA(x[, j]), NA)])
+  fixed <- names(encoder$specs) %in% c("(panel)", encoder$panel$lags, encoder$panel$leads)
+  order <- unlist(c(position[helps & fixed], position[helps & !fixed]), use.names = FALSE)
+  if (length(order) < 2L) return(list(encoder = encoder, x = x))
+  # a few thousand rows show that nothing is linear, as a rule
+  few <- dependent_columns(x[rows_to_draw(nrow(x), 20L * length(order) + 1000L), order, drop = FALSE], tol)
+  if (length(few) == 0L) return(list(encoder = encoder, x = x))
+  dependent <- order[dependent_columns(x[, order, drop = FALSE], tol)]
+  dropped <- which(helps & !fixed & vapply(encoder$specs, function(s) all(s$model %in% dependent), NA))
+  if (length(dropped) == 0L) return(list(encoder = encoder, x = x))
+  out <- unlist(lapply(encoder$specs[dropped], `[[`, "model"), use.names = FALSE)
+  basis <- setdiff(order, dependent)
+  left <- seq_len(ncol(x))[-out]
+  relation <- qr.coef(qr(cbind(1, x[, basis, drop = FALSE]), tol = tol), x[, out, drop = FALSE])
+  relation[is.na(relation)] <- 0
+  size <- abs(relation[-1L, , drop = FALSE]) * apply(x[, basis, drop = FALSE], 2L, stats::sd)
+  for (i in dropped) {
+    spec <- encoder$specs[[i]]
+    own <- relation[, match(spec$model, out), drop = FALSE]
+    part <- size[, match(spec$model, out), drop = FALSE]
+    used <- row_max(part) > 1e-6 * max(part)
+    encoder$specs[[i]]$relation <- list(role = spec$role, model = match(basis[used], left), constant = own[1L, ],
+                                        coefficients = own[-1L, , drop = FALSE][used, , drop = FALSE])
+    words <- paste("linear in", abbreviate_list(encoder$variables[basis][used], 3L), "and so not in the model")
+    encoder$specs[[i]]$note <- paste(c(spec$note[nzchar(spec$note)], words), collapse = "; ")
+    encoder$specs[[i]]$role <- "linear"
+    encoder$specs[[i]]$variables <- character()
+  }
+  list(encoder = place_columns(encoder), x = x[, -out, drop = FALSE])
+}
+
+# Numbers of the columns that are linear in the columns before them.
+dependent_columns <- function(x, tol) {
+  x <- x - rep(colMeans(x), each = nrow(x))
+  size <- sqrt(colSums(x^2))
+  # constant among these rows
+  size[size == 0] <- 1
+  qr <- qr(x / rep(size, each = nrow(x)), tol = tol)
+  sort(utils::tail(qr$pivot, ncol(x) - qr$rank))
+}
+
 stop_infinite <- function(v, name, what) {
   bad <- which(is.infinite(v))
   if (length(bad) > 0L) {

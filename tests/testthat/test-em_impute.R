@@ -116,6 +116,24 @@ test_that("exactly collinear and duplicate columns are named, imputed consistent
   expect_lt(max(abs(done$sum - done$v1 - done$v2)), 0.05)
 })
 
+test_that("complete columns that are linear in complete columns stay out of the model, and are filled in new rows", {
+  d <- normal_with_holes(100, 2, 0.2)
+  d <- with_seed(2, cbind(d, a = rnorm(100), b = rnorm(100)))
+  d$c <- 2 * d$a - d$b + 3
+  d$g <- gl(2, 50, labels = c("x", "y"))
+  d$h <- factor(ifelse(d$g == "x", "u", "v"))
+  imp <- expect_silent(em_impute(d, m = 2))
+  expect_identical(imp$variables, c("v1", "v2", "a", "b", "g=y"))
+  expect_match(imp$columns$note[5], "^linear in a, b and so not in the model")
+  expect_match(imp$columns$note[7], "^linear in g=y")
+  expect_equal(imp$columns$action[5:7], rep("complete", 3))
+  new <- predict(imp, data.frame(v1 = NA, v2 = 0, a = 1, b = 2, c = NA, g = c("y", "x"), h = NA))
+  expect_equal(new$c, c(3, 3))
+  expect_identical(as.character(new$h), c("v", "u"))
+  # they need not be there at all
+  expect_false(anyNA(predict(imp, data.frame(v1 = NA, v2 = 0, a = 1, b = 2, g = "y"))))
+})
+
 test_that("more columns than rows, or hardly fewer, are imputed with a ridge whose strength is reported", {
   for (size in list(c(20, 40), c(50, 45))) {
     d <- normal_with_holes(size[1], size[2], 0.1)
@@ -129,15 +147,18 @@ test_that("more columns than rows, or hardly fewer, are imputed with a ridge who
   }
 })
 
-test_that("a full set of dummies is finished with a message that names columns", {
+test_that("a full set of dummies is finished with a note that names columns", {
   d <- with_seed(1, {
     g <- sample(4, 60, TRUE)
     d <- as.data.frame(cbind(sapply(1:4, function(k) as.numeric(g == k)), matrix(rnorm(480), 60)))
     d[5:12][matrix(runif(480) < 0.2, 60)] <- NA
     d
   })
-  message <- expect_message(em_impute(d, m = 2), "V[1-4]", class = "em_message_ridge")
-  expect_false(anyNA(em_complete(impute(d))))
+  imp <- expect_silent(em_impute(d, m = 2))
+  expect_match(imp$columns$note[4], "^linear in V1, V2, V3")
+  expect_null(imp$prior)
+  expect_false("V4" %in% imp$variables)
+  expect_false(anyNA(em_complete(imp)))
 })
 
 test_that("the 30 x 6 data that abort R under Amelia are imputed", {

@@ -41,6 +41,9 @@ test_that("collinear columns are found and named", {
   expect_length(found$columns, 1)
   expect_match(found$sentence, "is linear in")
   expect_false(grepl("\"c\"", found$sentence))
+  # complete columns are looked at before, in all rows
+  expect_null(collinear_rows(y))
+  y[1, 4] <- NA
   expect_false(is.null(collinear_rows(y)))
   expect_null(collinear_rows(x))
 })
@@ -71,4 +74,17 @@ test_that("warnings of the fit reach the user once", {
     invokeRestart("muffleWarning")
   })
   expect_equal(seen, 1)
+})
+
+test_that("in wide models the rate of EM stands for the worst fraction of missing information", {
+  d <- normal_with_holes(300, 28, 0.05)
+  imp <- impute(d)
+  expect_equal(imp$chain$worst, imp$convergence$rate)
+  expect_output(print(imp), "missing information 0[.][0-9]+, by\\s+the rate")
+  d[-(1:2)] <- normal_with_holes(300, 26, 0, seed = 2)
+  d$v2 <- normal_with_holes(300, 1, 0, seed = 3)[[1]]
+  imp <- impute(d)
+  expect_true(imp$chain$exact)
+  expect_output(print(imp), "monotone")
+  expect_false(any(grepl("unknown|; *$", capture.output(print(imp)))))
 })

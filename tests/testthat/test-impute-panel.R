@@ -70,3 +70,27 @@ test_that("options without what they need are classed errors", {
   d$year[1] <- NA
   expect_error(em_impute(d, time = "year", polytime = 1), "missing", class = "em_error_panel")
 })
+
+test_that("columns that are constant within units are no burden on effects of units", {
+  d <- as.data.frame(ChickWeight)
+  d$weight[with_seed(4, sample(578, 120))] <- NA
+  seconds <- system.time({
+    # chick 18 has one value left, which determines no line
+    imp <- expect_no_warning(suppressMessages(em_impute(d, m = 2, time = "Time", cs = "Chick", polytime = 1,
+                                                        intercs = TRUE, transform = c(weight = "log"))))
+  })[["elapsed"]]
+  expect_lt(seconds, 5)
+  expect_match(imp$columns$note[4], "linear in unit")
+  expect_false(any(grepl("Diet", imp$variables)))
+  expect_match(imp$prior$reason, "how it depends on \"time.1.18\"")
+  error <- log(imp$imputed$weight) - log(ChickWeight$weight[imp$where$weight])
+  expect_lt(sqrt(mean(error^2)), 0.25)
+})
+
+test_that("a unit without a value of a column is imputed on the scale of the others", {
+  d <- panel_data()
+  d$gdp[d$country == "D"] <- NA
+  message <- expect_message(imp <- em_impute(d, m = 10, time = "year", cs = "country", polytime = 1, intercs = TRUE),
+                            "do not determine how it depends on", class = "em_message_ridge")
+  expect_lt(max(abs(imp$imputed$gdp)), 200)
+})
