@@ -71,17 +71,54 @@ abbreviate_list <- function(x, most = 6L) {
   paste0(paste(x[seq_len(most)], collapse = ", "), " and ", length(x) - most, " more")
 }
 
-# The call on at most `lines` lines of the console's width.
+# The call on at most `lines` lines of the console's width, broken after commas where that can be.
 format_call <- function(call, lines = 2L, width = getOption("width")) {
   # a call made by do.call() can hold the data themselves: a few lines of it are enough
   text <- deparse(call, width.cutoff = min(500L, max(20L, width - 5L)), nlines = 4L * lines)
-  text <- trimws(text)
-  text <- strwrap(paste(text, collapse = " "), width = width, exdent = 2)
+  text <- wrap_arguments(paste(trimws(text), collapse = " "), width)
   if (length(text) > lines) {
     text <- text[seq_len(lines)]
     text[lines] <- paste0(substr(text[lines], 1, width - 5L), " ...")
   }
   text
+}
+
+# Lines of at most `width` characters, all but the first indented: broken after commas, or at any blank in arguments that
+# are longer than a line.
+wrap_arguments <- function(text, width) {
+  pieces <- paste0(split_arguments(text), " ")
+  lines <- ""
+  for (piece in pieces) {
+    joined <- paste0(lines[1L], piece)
+    if (nchar(trimws(joined, "right"), "width") < width) {
+      lines[1L] <- joined
+      next
+    }
+    if (nchar(trimws(piece), "width") + 2L < width) {
+      lines <- c(paste0("  ", piece), lines)
+      next
+    }
+    first <- if (length(lines) == 1L) 0L else 2L
+    lines <- c(rev(paste0(strwrap(trimws(joined), width, indent = first, exdent = 2L), " ")), lines[-1L])
+  }
+  lines <- trimws(rev(lines), "right")
+  lines[nzchar(lines)]
+}
+
+# The text cut after each comma and blank outside of quotes.
+split_arguments <- function(text) {
+  letters <- strsplit(text, "", fixed = TRUE)[[1L]]
+  quote <- ""
+  cuts <- integer()
+  for (i in seq_along(letters)) {
+    one <- letters[i]
+    escaped <- i > 1L && letters[i - 1L] == "\\"
+    if (one %in% c("\"", "'", "`") && !escaped) {
+      if (quote == "") quote <- one else if (quote == one) quote <- ""
+    }
+    if (one == " " && quote == "" && i > 1L && letters[i - 1L] == ",") cuts <- c(cuts, i)
+  }
+  trimws(substring(text, c(1L, cuts + 1L), c(cuts, nchar(text))))
 }
 
 # Prints a character matrix as a table.
