@@ -15,7 +15,8 @@
 #'   `c("em_imputation_list", "list")`. For `"long"` a data frame (tibble, data.table).
 #'
 #'   `with()`: a list of class `c("em_impute_fits", "list")` with the value of the expression for each of the completed
-#'   data sets, ready for [em_pool()].
+#'   data sets, ready for [em_pool()]. Its `summary()`: a list of class `summary.em_impute_fits` with `fits`,
+#'   `estimates` (data sets x coefficients, or `NULL`) and `pooled`, the value of [em_pool()] (or `NULL`).
 #' @details
 #' `complete()` of the package tidyr, which mice uses too, has a method that does the same.
 #' @seealso [em_impute()], [em_pool()]
@@ -172,21 +173,74 @@ evaluate_each <- function(sets, expr, frame, call) {
 
 #' @export
 print.em_impute_fits <- function(x, ...) {
-  cat("Analyses of ", count_of(length(x), "completed data set"), "\n", sep = "")
-  if (!is.null(attr(x, "expr"))) cat(paste0("  ", format_call(attr(x, "expr")), "\n"), sep = "")
-  estimates <- tryCatch(do.call(rbind, lapply(x, stats::coef)), error = function(e) NULL)
-  if (is.numeric(estimates) && ncol(estimates) > 0L && nrow(estimates) == length(x)) {
+  print_fits_title(x)
+  estimates <- estimates_of_fits(x)
+  if (!is.null(estimates)) {
     cat("\n")
-    cells <- cbind(mean = format_each(colMeans(estimates)), lowest = format_each(apply(estimates, 2L, min)),
-                   highest = format_each(apply(estimates, 2L, max)))
-    rownames(cells) <- colnames(estimates)
-    shown <- seq_len(min(nrow(cells), 12L))
-    print_table(cells[shown, , drop = FALSE])
-    if (nrow(cells) > 12L) cat("  and ", nrow(cells) - 12L, " more\n", sep = "")
+    print_fits_table(estimates)
   } else {
     cat("  each of class ", paste(class(x[[1L]]), collapse = "/"), "\n", sep = "")
   }
-  cat("\nem_pool() combines them into one analysis.\n")
+  if (is_poolable(x) && !is.null(estimates)) cat("\nem_pool() combines them into one analysis.\n")
+  invisible(x)
+}
+
+print_fits_title <- function(x) {
+  cat("Analyses of ", count_of(length(x), "completed data set"), "\n", sep = "")
+  if (!is.null(attr(x, "expr"))) cat(paste0("  ", format_call(attr(x, "expr")), "\n"), sep = "")
+}
+
+# Coefficients (or numbers) of all analyses, m x p, or NULL.
+estimates_of_fits <- function(x) {
+  one <- function(fit) {
+    if (is.numeric(fit) && !is.object(fit)) return(fit)
+    if (is.list(fit) && !is.object(fit)) return(fit$estimate)
+    fit_coefficients(fit)
+  }
+  estimates <- tryCatch(lapply(x, one), error = function(e) NULL, warning = function(w) NULL)
+  p <- unique(lengths(estimates))
+  if (length(p) != 1L || p == 0L || !all(vapply(estimates, is.numeric, NA))) return(NULL)
+  names <- if (is.null(names(estimates[[1L]]))) if (p == 1L) "value" else seq_len(p) else names(estimates[[1L]])
+  matrix(unlist(estimates), length(x), byrow = TRUE, dimnames = list(NULL, names))
+}
+
+print_fits_table <- function(estimates, most = 12L) {
+  cells <- cbind(mean = format_each(colMeans(estimates)), lowest = format_each(apply(estimates, 2L, min)),
+                 highest = format_each(apply(estimates, 2L, max)))
+  rownames(cells) <- colnames(estimates)
+  print_table(cells[seq_len(min(nrow(cells), most)), , drop = FALSE])
+  if (nrow(cells) > most) cat("  and ", nrow(cells) - most, " more\n", sep = "")
+}
+
+# FALSE for bare numbers, which have no variance.
+is_poolable <- function(x) length(x) > 1L && !is.numeric(x[[1L]])
+
+#' @rdname em_complete
+#' @param object The value of `with()`.
+#' @export
+summary.em_impute_fits <- function(object, ...) {
+  check_dots_empty(..., .function = "summary.em_impute_fits")
+  pooled <- if (is_poolable(object)) tryCatch(em_pool(object), em_error = function(e) NULL)
+  structure(list(fits = object, estimates = estimates_of_fits(object), pooled = pooled),
+            class = "summary.em_impute_fits")
+}
+
+#' @export
+print.summary.em_impute_fits <- function(x, ...) {
+  print_fits_title(x$fits)
+  if (is.object(x$fits[[1L]])) cat("  each of class ", paste(class(x$fits[[1L]]), collapse = "/"), "\n", sep = "")
+  if (!is.null(x$estimates)) {
+    cat("\nEstimates over the data sets\n")
+    print_fits_table(x$estimates)
+  }
+  cat("\n")
+  if (!is.null(x$pooled)) {
+    print(x$pooled)
+  } else if (is.numeric(x$fits[[1L]])) {
+    cat("To pool them, let the expression give list(estimate = , variance = ).\n")
+  } else {
+    cat("em_pool() cannot combine them: see what it says.\n")
+  }
   invisible(x)
 }
 

@@ -282,6 +282,12 @@ fit_result <- function(fit, vcov, label) {
     variance <- if (!is.null(fit$vcov)) fit$vcov else if (!is.null(fit$variance)) fit$variance else fit$std.error^2
     return(list(estimate = fit$estimate, variance = variance))
   }
+  if (is.numeric(fit) && !is.object(fit)) {
+    em_abort(sprintf(paste0(
+      "`%s` is %s without its variance, and Rubin's rules need both. Let the expression give list(estimate = , ",
+      "variance = ): for a mean, with(imp, list(estimate = mean(x), variance = var(x) / length(x)))."
+    ), label, describe_numbers(fit)), "no_estimates")
+  }
   extract <- function(what, how) {
     tryCatch(how(fit), error = function(e) {
       em_abort(sprintf("%s of `%s`, %s, failed: %s", what, label, describe_value(fit), conditionMessage(e)),
@@ -296,6 +302,8 @@ fit_result <- function(fit, vcov, label) {
   }
   list(estimate = estimate, variance = match_variance(estimate, variance))
 }
+
+describe_numbers <- function(x) if (length(x) == 1L) paste("the number", format(x)) else count_of(length(x), "number")
 
 # coef(), except where that is not the vector that vcov() is for.
 fit_coefficients <- function(fit) {
