@@ -246,8 +246,9 @@ print_columns <- function(x, most = 40L) {
 #'
 #' @param object Imputations, or a model (`method = "none"`), from [em_impute()].
 #' @param newdata Data with the columns of the data that were imputed (carried columns may be absent; more columns are
-#'   carried along). A category that those did not have is an error of class `em_error_new_category`. Default: the data
-#'   themselves.
+#'   carried along). A category that those did not have is an error of class `em_error_new_category` in a column that had
+#'   missing values; in one that had none, and so only helps to impute others, it stays in the result, counts as missing
+#'   for the model, and gives a warning of class `em_warning_new_category`. Default: the data themselves.
 #' @param type `"mean"` (default): `newdata` with conditional means (for transformed columns: medians; most probable
 #'   categories). `"draw"`: with one draw from the conditional distribution, at the estimated parameters. `"class"`: as
 #'   `"mean"`, but only the categorical columns are filled. `"probability"`: a list with, for each categorical column of

@@ -45,8 +45,9 @@
 #' the earlier ones.
 #'
 #' @section Priors:
-#' `prior = "auto"` adds a ridge prior only where the data do not determine a covariance matrix: collinear columns, at
-#' least as many columns as rows, or hardly a row more. It is reported by a message of class `em_message_ridge` and in
+#' `prior = "auto"` adds a ridge prior only where the data do not determine a covariance matrix: collinear columns; as many
+#' columns as rows in which the rarest pair of columns is observed together, or but one less; pairs that never are; a
+#' regression on complete columns that the observed rows leave open. It is reported by a message of class `em_message_ridge` and in
 #' `fit$prior`. `cell_priors` says what is known of single missing cells: a data frame with the columns `row`, `column`
 #' (name or number), `mean` and `sd`, or `row`, `column`, `lower`, `upper` and `confidence`; row 0 stands for all
 #' missing cells of the column. They can be given where all incomplete columns are numeric.
@@ -88,6 +89,7 @@
 #' - `draws`: `mean` (D x m) and `covariance` (D x D x m), from which each imputation was drawn.
 #' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information) and `trace`.
 #' - `prior`: `NULL` or a list with `lambda` (pseudo-observations) and `reason`.
+#' - `identification`: for a joint normal model what the data do not determine, as [em_mvnorm()] has it; else `NULL`.
 #' - `empty_rows`: rows without an observed value in the model, imputed from the marginal distribution.
 #' - `encoder`, `fit` (the fitted model), `call`, `formula`, `control`.
 #'
@@ -122,6 +124,7 @@ impute_dispatch <- function(data, ...) {
     named <- !is.null(names) && !is.na(names[i]) && nzchar(names[i])
     if ((!named || names[i] == "formula") && inherits(...elt(i), "formula")) return(...elt(i))
   }
+  if (missing(data)) em_abort("em_impute() needs `data`: a data frame, a matrix or a vector.", "data_type")
   data
 }
 
@@ -366,6 +369,7 @@ new_em_impute <- function(input, data, encoder, x, run, drawn, chain, m, method,
     status = run$status, message = run$message, converged = run$converged, iterations = run$iterations,
     trace = run$trace,
     convergence = run$convergence, draws = drawn$draws, chain = c(chain, list(trace = drawn$trace)), prior = run$prior,
+    identification = if (run$model == "normal") run$fit$identification,
     empty_rows = if (ncol(x) > 0L) which(rowSums(!is.na(x)) == 0L) else integer(), encoder = encoder, fit = run$fit,
     terms = NULL, weights = NULL, control = control, na_action = "em"
   )
@@ -409,7 +413,8 @@ report_imputation <- function(fit) {
     em_inform(sprintf("Not imputed, and still with missing values: %s (see the `note` of each in fit$columns).",
                       abbreviate_list(left)), "left_missing", columns = left)
   }
-  if (!is.null(fit$prior$reason)) em_inform(prior_sentence(fit$prior), "ridge", lambda = fit$prior$lambda)
+  # of pairs that are never observed together a warning has told
+  if (!is.null(fit$prior$reason) && !isTRUE(fit$prior$warned)) em_inform(prior_sentence(fit$prior), "ridge", lambda = fit$prior$lambda)
   if (length(fit$empty_rows) > 0L && sum(table$action == "imputed") > 0L) {
     em_inform(sprintf("%s %s no observed value in the model (%s): imputed from the marginal distribution.",
                       count_of(length(fit$empty_rows), "row"), if (length(fit$empty_rows) == 1L) "has" else "have",

@@ -47,12 +47,21 @@ fit_normal <- function(x, prior, cell_priors, control) {
 fit_normal_auto <- function(x, cell_priors, control) {
   few <- few_rows(x)
   if (is.null(few) || few$may_do) {
-    run <- fit_without_prior(x, cell_priors, control)
+    run <- fit_without_prior(x, cell_priors, control, if (is.null(few)) Inf else 0.95)
     if (!is.null(run)) return(run)
   }
   # The null directions show in a fit with a ridge that is too weak to matter otherwise.
   lambda <- if (is.null(few)) 1e-6 * nrow(x) else few$lambda
-  run <- normal_run(x, ridge_prior(lambda), cell_priors, control)
+  run <- withCallingHandlers(
+    normal_run(x, ridge_prior(lambda), cell_priors, control),
+    em_warning_not_identified = function(w) {
+      # said once, with the prior that was added
+      if (!isTRUE(few$apart)) return()
+      em_warn(sprintf("%s: only a ridge prior of %s, which was added, determines what the data cannot.", few$reason,
+                      count_of_pseudo(lambda)), "not_identified", coefficients = w$coefficients)
+      invokeRestart("muffleWarning")
+    }
+  )
   # with p >= n every column is linear in others: that is no news
   if (is.null(few) || !few$wide) run$collinear <- collinear_among(run$parameters$covariance)
   reason <- if (!is.null(few)) {
@@ -62,13 +71,14 @@ fit_normal_auto <- function(x, cell_priors, control) {
   } else {
     run$collinear$sentence
   }
-  run$prior <- list(lambda = lambda, reason = reason, prior = ridge_prior(lambda), warned = few$apart)
+  run$prior <- list(lambda = lambda, reason = reason, prior = ridge_prior(lambda), warned = isTRUE(few$apart))
   run
 }
 
-# The fit without a prior, or NULL where its covariance matrix is singular or it does not exist. What it warns of is
-# passed on only if it is kept.
-fit_without_prior <- function(x, cell_priors, control) {
+# The fit without a prior, or NULL where its covariance matrix is singular, it does not exist, or a direction has lost more
+# than a share `most` of its information: there the posterior is next to improper. What it warns of is passed on only if it
+# is kept.
+fit_without_prior <- function(x, cell_priors, control, most = Inf) {
   if (!is.null(collinear_rows(x))) return(NULL)
   warnings <- list()
   run <- withCallingHandlers(
@@ -79,7 +89,7 @@ fit_without_prior <- function(x, cell_priors, control) {
       invokeRestart("muffleWarning")
     }
   )
-  if (is.null(run)) return(NULL)
+  if (is.null(run) || isTRUE(run$worst > most)) return(NULL)
   null <- collinear_among(run$parameters$covariance, if (run$status == "non_monotone") 2e-5 else 1e-9)
   if (!is.null(null)) return(NULL)
   for (w in warnings) warning(w)
@@ -105,17 +115,16 @@ few_rows <- function(x) {
     return(list(lambda = max(ridge_strength(x), p + 2 - least), wide = TRUE, may_do = FALSE,
                 reason = paste(c(paste0(words, size), together_words), collapse = "; ")))
   }
-  if (least < 2L * p + 2L) {
-    if (is.null(together_words)) together_words <- sprintf("there are only %d rows for %d columns", n, p)
-    return(list(lambda = 1, wide = FALSE, may_do = TRUE, reason = together_words))
-  }
   if (nrow(apart) > 0L) {
     # without it their correlation would be drawn from a density that rises to 1 and -1
     pairs <- paste(dQuote(colnames(x)[apart[, 2L]], FALSE), "and", dQuote(colnames(x)[apart[, 1L]], FALSE))
     return(list(lambda = 3, wide = FALSE, may_do = FALSE, apart = TRUE,
                 reason = paste(abbreviate_list(pairs, 3L), "are never observed in the same row")))
   }
-  undetermined_rows(x)
+  undetermined <- undetermined_rows(x)
+  if (!is.null(undetermined) || least >= 2L * p + 2L) return(undetermined)
+  if (is.null(together_words)) together_words <- sprintf("there are only %d rows for %d columns", n, p)
+  list(lambda = 1, wide = FALSE, may_do = TRUE, reason = together_words)
 }
 
 # Complete columns can be linear in one another in the rows where another column is observed, as the dummy of a unit

@@ -436,17 +436,28 @@ stop_infinite <- function(v, name, what) {
 # messages.
 encode_columns <- function(encoder, columns, n, what = "Column") {
   x <- matrix(NA_real_, n, length(encoder$variables), dimnames = list(NULL, encoder$variables))
+  news <- character()
   for (i in seq_along(encoder$specs)) {
     spec <- encoder$specs[[i]]
-    if (length(spec$model) > 0L && spec$role != "panel") x[, spec$model] <- encode_column(spec, columns[[i]], what)
+    if (length(spec$model) == 0L || spec$role == "panel") next
+    if (spec$role == "dummies") news[spec$name] <- new_categories(spec, columns[[i]])
+    x[, spec$model] <- encode_column(spec, columns[[i]], what)
+  }
+  news <- news[nzchar(news)]
+  if (length(news) > 0L) {
+    em_warn(sprintf(paste0("%s: categories that the data of the fit did not have. They are kept; for the imputation of ",
+                           "other columns they count as missing."),
+                    abbreviate_list(paste0(what, " ", dQuote(names(news), FALSE), " has ", news))),
+            "new_category", columns = names(news))
   }
   x
 }
 
 encode_column <- function(spec, x, what) {
   if (spec$role == "numbers") return(encode_numbers(spec, x, what))
-  code <- category_codes(spec, x, what)
-  if (spec$role == "codes") return(as.double(code))
+  if (spec$role == "codes") return(as.double(category_codes(spec, x, what)))
+  # what only helps may be new: it counts as missing
+  code <- match_categories(spec, x)
   k <- length(spec$values)
   dummies <- matrix(0, length(code), k - 1L)
   hit <- which(code > 1L)
@@ -479,13 +490,24 @@ encode_numbers <- function(spec, x, what) {
   apply_step(spec$step, v, spec$name, what)
 }
 
-# Codes 1..K of the categories that the encoder knows; others are an error that names them.
-category_codes <- function(spec, x, what = "Column") {
-  code <- if (is.factor(spec$template) || is.character(spec$template) || is.factor(x) || is.character(x)) {
+# Codes 1..K of the categories that the encoder knows, NA for missing and new ones.
+match_categories <- function(spec, x) {
+  if (is.factor(spec$template) || is.character(spec$template) || is.factor(x) || is.character(x)) {
     match(as.character(x), spec$labels)
   } else {
     match(plain_double(x), as.double(spec$values))
   }
+}
+
+# The categories of a column that the encoder does not know, in words; or "".
+new_categories <- function(spec, x) {
+  new <- unique(as.character(x[is.na(match_categories(spec, x)) & !is.na(x)]))
+  if (length(new) == 0L) "" else abbreviate_list(dQuote(new, FALSE), 3L)
+}
+
+# The codes of a column that is imputed: other categories are an error that names them.
+category_codes <- function(spec, x, what = "Column") {
+  code <- match_categories(spec, x)
   unknown <- which(is.na(code) & !is.na(x))
   if (length(unknown) > 0L) {
     em_abort(sprintf("%s %s has the category %s, which the data of the fit did not have. Known: %s.", what,

@@ -180,3 +180,27 @@ test_that("update() changes the call", {
   more <- suppressMessages(update(imp, ~ . + Temp))
   expect_identical(more$variables, c("Ozone", "Wind", "Temp"))
 })
+
+test_that("a new category of a column that only helps is kept, counts as missing, and is warned of once", {
+  d <- iris
+  d$Sepal.Length[1:20] <- NA
+  d$site <- rep(c("a", "b", "c"), 50)
+  imp <- impute(d, method = "none")
+  new <- d[c(1, 60, 120), ]
+  levels(new$Species) <- c(levels(new$Species), "other")
+  new$Species[2:3] <- "other"
+  new$site[1] <- "z"
+  warnings <- list()
+  done <- withCallingHandlers(predict(imp, new), warning = function(w) {
+    warnings[[length(warnings) + 1]] <<- w
+    invokeRestart("muffleWarning")
+  })
+  expect_length(warnings, 1)
+  expect_s3_class(warnings[[1]], "em_warning_new_category")
+  expect_match(conditionMessage(warnings[[1]]), "\"Species\" has \"other\".*\"site\" has \"z\"")
+  expect_identical(as.character(done$Species), c("setosa", "other", "other"))
+  expect_identical(done$site, new$site)
+  new$Species[2:3] <- NA
+  new$site[1] <- NA
+  expect_equal(done$Sepal.Length, predict(imp, new)$Sepal.Length)
+})

@@ -254,7 +254,8 @@ test_that("pairs that are never observed together are warned of", {
   d$v1[1:100] <- NA
   d$v2[101:200] <- NA
   warning <- expect_warning(impute(d), "never observed in the same row", class = "em_warning_not_identified")
-  imp <- suppressWarnings(impute(d))
+  imp <- suppressWarnings(expect_no_message(em_impute(d, m = 2)))
+  expect_equal(unlist(imp$identification$never_together, use.names = FALSE), c("v1", "v2"))
   expect_output(print(summary(imp)), "only the prior determines what the data do not: v1")
 })
 
@@ -316,6 +317,9 @@ test_that("a fit that does not converge says so by flag, warning and print", {
 test_that("several equally high maxima are warned of", {
   murray <- data.frame(a = c(1, 1, -1, -1, 2, 2, -2, -2, NA, NA, NA, NA),
                        b = c(1, -1, 1, -1, NA, NA, NA, NA, 2, 2, -2, -2))
+  expect_warning(imp <- expect_no_message(em_impute(murray, m = 1)), class = "em_warning_multimodal")
+  expect_null(imp$prior)
+  expect_length(imp$fit$modes, 2)
   expect_warning(suppressMessages(em_impute(murray, m = 1, prior = NULL)), class = "em_warning_multimodal")
 })
 
@@ -354,6 +358,8 @@ test_that("names belong to the parameters whatever the order of missingness (Ame
 test_that("wrong arguments are classed errors", {
   expect_error(em_impute(airquality, m = 0), class = "em_error_argument")
   expect_error(em_impute(airquality, method = "pmm"), class = "em_error_argument")
+  expect_error(em_impute(), "needs `data`", class = "em_error_data_type")
+  expect_error(em_impute(m = 2), class = "em_error_data_type")
   expect_error(em_impute(airquality, prior = -1), class = "em_error_prior")
   expect_error(em_impute(airquality, prior = "ridge!"), class = "em_error_prior")
   expect_error(em_impute(airquality, id = "Nobody"), class = "em_error_id")

@@ -29,6 +29,7 @@ test_that("a ridge is added only where rows are few", {
   expect_null(few_rows(as.matrix(normal_with_holes(40, 3, 0.3))))
   expect_equal(few_rows(as.matrix(normal_with_holes(30, 6, 0.4)))$lambda, 1)
   few <- few_rows(as.matrix(normal_with_holes(20, 40, 0.1)))
+  expect_false(few$may_do)
   expect_gte(few$lambda, 40 - 20 + 2)
   expect_true(few$wide)
 })
@@ -87,4 +88,13 @@ test_that("in wide models the rate of EM stands for the worst fraction of missin
   expect_true(imp$chain$exact)
   expect_output(print(imp), "monotone")
   expect_false(any(grepl("unknown|; *$", capture.output(print(imp)))))
+})
+
+test_that("with few rows the ridge is added only where the fit without it is next to undetermined", {
+  # 40 rows and 3 columns, coverage .95 without a ridge; of 20 rows .93 to .95, with a ridge of 1 up to .98
+  expect_null(expect_no_message(em_impute(normal_with_holes(20, 3, 0.2), m = 2))$prior)
+  d <- normal_with_holes(30, 6, 0.4)
+  expect_true(few_rows(as.matrix(d))$may_do)
+  expect_equal(impute(d)$prior$lambda, 1)
+  expect_null(fit_without_prior(as.matrix(d), matrix(0, 0, 4), em_control(progress = FALSE), 0.5))
 })
