@@ -29,15 +29,17 @@ autoplot_densities <- function(x, columns, most = 20L) {
   if (!all(numeric)) message("Categorical columns are left out; plot() shows their shares.")
   rows <- do.call(rbind, lapply(which(numeric), function(i) {
     v <- values[[i]]
-    data.frame(
-      column = columns[i], value = c(v$observed, as.double(v$imputed[, shown])),
-      set = c(rep(0L, length(v$observed)), rep(shown, each = nrow(v$imputed))), stringsAsFactors = FALSE
-    )
+    v$imputed <- v$imputed[, shown, drop = FALSE]
+    curves <- density_curves(v)
+    sets <- c(list(curves$observed), curves$imputed)
+    data.frame(column = columns[i], value = unlist(lapply(sets, `[[`, "x")), density = unlist(lapply(sets, `[[`, "y")),
+               set = rep(seq_along(sets) - 1L, each = length(sets[[1L]]$x)), stringsAsFactors = FALSE)
   }))
   rows$column <- factor(rows$column, levels = columns)
   rows$what <- factor(ifelse(rows$set == 0L, "observed", "imputed"), levels = c("observed", "imputed"))
-  ggplot2::ggplot(rows, ggplot2::aes(.data$value, group = .data$set, colour = .data$what, linewidth = .data$what)) +
-    ggplot2::geom_line(stat = "density", alpha = 0.8) +
+  ggplot2::ggplot(rows, ggplot2::aes(.data$value, .data$density, group = .data$set, colour = .data$what,
+                                     linewidth = .data$what)) +
+    ggplot2::geom_line(alpha = 0.8) +
     ggplot2::scale_colour_manual(NULL, values = c(observed = "grey15", imputed = em_palette(2)[2])) +
     ggplot2::scale_linewidth_manual(NULL, values = c(observed = 1, imputed = 0.4)) +
     ggplot2::facet_wrap("column", scales = "free") +

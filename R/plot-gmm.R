@@ -90,13 +90,15 @@ open_panel <- function(xlim, ylim, xlab, ylab, look, ...) {
   do.call(graphics::plot.default, c(list(x = NA, y = NA, type = "n", ylab = ""), arguments))
   # clear of horizontal tick labels
   graphics::title(ylab = if (is.null(look$ylab)) ylab else look$ylab,
-                  line = if (arguments$las == 1) 3.1 else 2.6)
+                  line = if (arguments$las == 1) min(3.1, graphics::par("mar")[2L] - 1.2) else 2.6)
 }
 
 # Title on the left, and a note in small grey print on the right of the same line.
 panel_title <- function(look, default, note = "") {
   title <- if (is.null(look$main)) default else look$main
-  graphics::title(main = title, adj = 0, line = 2.2, font.main = 2, cex.main = 1.15)
+  # smaller where the figure is too narrow for it
+  room <- (graphics::par("pin")[1L] + graphics::par("mai")[4L]) / graphics::strwidth(title, "inches", 1.15, font = 2)
+  graphics::title(main = title, adj = 0, line = 2.2, font.main = 2, cex.main = 1.15 * min(1, max(0.6, room)))
   if (nzchar(note)) {
     graphics::mtext(note, side = 3, line = 2.3, adj = 1, cex = 0.75 * graphics::par("cex"),
                     col = "grey40")

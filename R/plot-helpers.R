@@ -317,6 +317,14 @@ draw_pattern <- function(p, look, title, missing = "missing", kept = rep(FALSE, 
   k <- nrow(p$missing)
   d <- length(p$columns)
   colour <- c(observed = "#C9D7E3", missing = em_palette(2)[2], kept = "grey35")
+  labels <- cut_middle(p$columns, 14L)
+  counts <- format(p$count, big.mark = ",")
+  # no wider margins than the labels need
+  old <- graphics::par("mar")
+  on.exit(graphics::par(mar = old))
+  margins <- c(if (d > 8L) 0.8 + 0.55 * max(nchar(labels, "width")) else 2.6, 1.4, 4.1,
+               1.4 + 0.55 * max(nchar(counts), 4L))
+  graphics::par(mar = pmin(margins, old + c(0, 0, 0, 2)))
   defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, d), ylim = c(k, 0), xlab = "", ylab = "", axes = FALSE,
                    xaxs = "i", yaxs = "i")
   do.call(graphics::plot.default, utils::modifyList(defaults, look$more))
@@ -324,7 +332,6 @@ draw_pattern <- function(p, look, title, missing = "missing", kept = rep(FALSE, 
     fill <- ifelse(p$missing[, j], if (kept[j]) colour[["kept"]] else colour[["missing"]], colour[["observed"]])
     graphics::rect(j - 1, seq_len(k) - 1, j, seq_len(k), col = fill, border = "white", lwd = if (k > 15L) 0.7 else 1.4)
   }
-  labels <- cut_middle(p$columns, 14L)
   turned <- d > 8L || any(graphics::strwidth(labels, cex = 0.85) > 0.95)
   graphics::axis(1, at = seq_len(d) - 0.5, labels = labels, tick = FALSE, line = -0.8, las = if (turned) 2 else 1,
                  cex.axis = 0.85)
@@ -332,10 +339,11 @@ draw_pattern <- function(p, look, title, missing = "missing", kept = rep(FALSE, 
     graphics::axis(1, at = seq_len(d) - 0.5, labels = p$n_missing, tick = FALSE, line = 0.4, cex.axis = 0.8,
                    col.axis = "grey40")
   }
-  shown <- seq_len(k)
-  if (k > 15L) shown <- unique(c(1L, seq(2L, k, by = 2L)))
-  graphics::axis(4, at = shown - 0.5, labels = format(p$count, big.mark = ",")[shown], tick = FALSE, line = -0.8, las = 1,
-                 cex.axis = 0.85)
+  # all counts where there is room for them in a print that can be read
+  size <- abs(graphics::strheight("0", cex = 1.3))
+  shown <- if (size * 0.5 <= 1) seq_len(k) else unique(c(1L, seq(2L, k, by = ceiling(size * 0.5))))
+  graphics::axis(4, at = shown - 0.5, labels = counts[shown], tick = FALSE, line = -0.8, las = 1,
+                 cex.axis = min(0.85, max(0.5, 1 / size)), gap.axis = -1)
   graphics::mtext("rows", side = 3, line = 0.1, at = d, adj = -0.1, cex = 0.75 * graphics::par("cex"), col = "grey40")
   panel_title(look, title, if (p$left > 0L) sprintf("and %d rarer patterns", p$left) else "")
   used <- c(TRUE, any(p$missing[, !kept]), any(p$missing[, kept]))

@@ -16,6 +16,9 @@
 #'   could find.
 #' * `"scatter"`: two columns, imputed points in colour.
 #'
+#' `autoplot()`, with ggplot2, knows the types `"density"` (of numeric columns), `"pattern"`, `"overimpute"` and
+#' `"scatter"`.
+#'
 #' @param x,object Imputations from [em_impute()].
 #' @param type What to plot. Default `"density"` where there are imputations, else `"pattern"`.
 #' @param columns Names or numbers of the columns to show. Default: the imputed ones, at most 9; for `"scatter"`, which
@@ -146,14 +149,39 @@ column_values <- function(x, name) {
     return(list(observed = observed[!is.na(observed)], imputed = code, labels = spec$labels))
   }
   observed <- plain_double(column)
-  list(observed = observed[!is.na(observed)], imputed = x$imputed[[name]], labels = NULL, like = spec$template)
+  list(observed = observed[!is.na(observed)], imputed = x$imputed[[name]], labels = NULL, like = spec$template,
+       limits = value_limits(spec))
+}
+
+# Between which values a numeric column can lie: its bounds and what its transformation takes.
+value_limits <- function(spec) {
+  c(max(spec$bounds[1L], spec$step$domain[1L]), min(spec$bounds[2L], spec$step$domain[2L]))
+}
+
+# Densities of observed and imputed values as points (lists x, y): list(observed, imputed (list)). They end at the limits
+# of the column, unless observed values lie beyond these. Few imputed values have no density of their own, but those of
+# all imputations together have.
+density_curves <- function(v) {
+  inside <- v$observed >= v$limits[1L] & v$observed <= v$limits[2L]
+  curve <- function(z, bw, limits) {
+    d <- stats::density(z, bw = bw, n = 256L, from = max(limits[1L], min(z) - 3 * bw), to = min(limits[2L], max(z) + 3 * bw))
+    list(x = d$x, y = d$y)
+  }
+  width <- stats::bw.nrd0(v$observed)
+  imputed <- v$imputed
+  together <- nrow(imputed) < 5L
+  sets <- if (together) list(imputed) else lapply(seq_len(ncol(imputed)), function(i) imputed[, i])
+  if (together && nrow(imputed) < 2L && ncol(imputed) < 3L) sets <- list()
+  list(
+    observed = curve(v$observed, width, if (all(inside)) v$limits else c(-Inf, Inf)),
+    imputed = lapply(sets, function(z) curve(as.double(z), max(width, stats::bw.nrd0(as.double(z))), v$limits))
+  )
 }
 
 plot_densities <- function(x, columns, look, most = 20L) {
   shown <- seq_len(min(x$m, most))
   colour <- c("grey15", em_palette(2)[2])
   note <- if (x$m > most) sprintf("the first %d of %d imputations", most, x$m) else ""
-  # few imputed values have no density of their own: those of all imputations together
   legend <- list(labels = c("observed", "imputed"), col = colour, lwd = c(2.4, 1.4), seg.len = 1.6)
   panels(length(columns), look, "Observed and imputed values", note, legend, function(i) {
     v <- column_values(x, columns[i])
@@ -163,13 +191,9 @@ plot_densities <- function(x, columns, look, most = 20L) {
 }
 
 density_panel <- function(v, name, colour, look) {
-  together <- nrow(v$imputed) < 5L
-  observed <- stats::density(v$observed, n = 256L)
-  width <- observed$bw
-  sets <- if (together) list(v$imputed) else lapply(seq_len(ncol(v$imputed)), function(i) v$imputed[, i])
-  sets <- lapply(sets, as.double)
-  curves <- if (together && nrow(v$imputed) < 2L && ncol(v$imputed) < 3L) list() else
-    lapply(sets, function(z) stats::density(z, bw = max(width, stats::bw.nrd0(z)), n = 256L))
+  lines <- density_curves(v)
+  observed <- lines$observed
+  curves <- lines$imputed
   xlim <- range(observed$x, lapply(curves, `[[`, "x"))
   ylim <- c(0, max(observed$y, unlist(lapply(curves, `[[`, "y"))))
   open_panel(xlim, ylim, name, "", look, yaxt = "n", xaxt = if (is.object(v$like)) "n" else "s")
@@ -198,13 +222,27 @@ bar_panel <- function(v, name, colour, look) {
   imputed <- apply(v$imputed, 2L, function(code) tabulate(code, k) / length(code))
   imputed <- matrix(imputed, k)
   open_panel(c(0.4, k + 0.6), c(0, max(observed, imputed)), name, "", look, xaxt = "n")
-  graphics::axis(1, at = seq_len(k), labels = cut_middle(v$labels, max(4L, 40L %/% k)), tick = FALSE, line = -0.5,
-                 cex.axis = if (k > 6L) 0.75 else 0.9)
+  category_axis(v$labels)
   graphics::rect(seq_len(k) - 0.4, 0, seq_len(k), observed, col = "grey70", border = NA)
   graphics::rect(seq_len(k), 0, seq_len(k) + 0.4, rowMeans(imputed), col = fade(colour[2], 0.35), border = NA)
   spread <- if (ncol(imputed) > 1L) seq(-0.14, 0.14, length.out = ncol(imputed)) else 0
   graphics::points(rep(seq_len(k), ncol(imputed)) + 0.2 + rep(spread, each = k), imputed, pch = 16, cex = 0.5,
                    col = colour[2])
+}
+
+# An axis that has the labels of all categories: in smaller print, shortened or upright where they are many.
+category_axis <- function(labels) {
+  k <- length(labels)
+  fits <- function(labels, cex) max(graphics::strwidth(labels, cex = cex)) < 0.94
+  for (cex in c(0.9, 0.75, 0.6)) if (fits(labels, cex)) break
+  most <- max(nchar(labels, "width"))
+  while (most > 5L && !fits(cut_middle(labels, most), cex)) most <- most - 1L
+  upright <- !fits(cut_middle(labels, most), cex)
+  # as long as the margin below has room for, beside the name of the column
+  if (upright) most <- if (graphics::par("mar")[1L] > 4) 9L else 5L
+  short <- cut_middle(labels, most)
+  graphics::axis(1, at = seq_len(k), labels = short, tick = FALSE, line = if (upright) -0.8 else -0.5, cex.axis = cex,
+                 las = if (upright) 2 else 1, gap.axis = -1)
 }
 
 # --- trace --------------------------------------------------------------------------------------------------------
@@ -224,6 +262,7 @@ plot_chains <- function(x, look) {
 plot_chain_paths <- function(x, trace, look, most = 10L) {
   values <- setdiff(names(trace), c("iteration", "chain"))
   values <- values[vapply(trace[values], is.numeric, NA)]
+  values <- values[order(!values %in% paths_of_interest(x, values))]
   values <- utils::head(values, 9L)
   chains <- utils::head(unique(trace$chain), most)
   colour <- em_palette(length(chains))
@@ -231,12 +270,23 @@ plot_chain_paths <- function(x, trace, look, most = 10L) {
   panels(length(values), look, "Chains of the imputations", note, list(labels = "", show = FALSE), function(i) {
     part <- trace[trace$chain %in% chains, ]
     limits <- range(part[[values[i]]], finite = TRUE)
-    open_panel(range(part$iteration), limits, "step", values[i], look)
+    open_panel(range(part$iteration), limits, "step", "", look)
+    # above the panel, where there is room for long names
+    graphics::mtext(values[i], side = 3, line = 0.15, adj = if (length(values) > 1L) 0 else 1,
+                    cex = 0.85 * graphics::par("cex"))
     for (j in seq_along(chains)) {
       own <- part[part$chain == chains[j], ]
       graphics::lines(own$iteration, own[[values[i]]], col = fade(colour[j], 0.7), lwd = 0.8)
     }
-  })
+  }, left = 3.4)
+}
+
+# The summaries that are about incomplete columns.
+paths_of_interest <- function(x, values) {
+  incomplete <- unlist(lapply(x$encoder$specs, function(s) if (s$n_missing > 0L) s$variables), use.names = FALSE)
+  variable <- sub("^[a-z]+\\[(.*)\\]$", "\\1", values)
+  of_level <- vapply(variable, function(v) any(startsWith(v, paste0(incomplete, "="))), NA)
+  values[variable %in% incomplete | of_level]
 }
 
 # --- overimputation -----------------------------------------------------------------------------------------------
@@ -247,7 +297,10 @@ plot_overimpute <- function(x, columns, level, max_points, look) {
   names <- utils::head(coverage$column, 9L)
   colour <- em_palette(2)
   legend <- list(labels = c("interval holds the value", "does not"), col = colour, lwd = 2, seg.len = 1.4)
-  title <- sprintf("Overimputation: %g%% intervals of observed values", 100 * level)
+  held <- sprintf("coverage %.3f", coverage$coverage)
+  # of one panel it is in the title, as it would touch the legend
+  title <- sprintf("Overimputation: %g%% intervals%s", 100 * level,
+                   if (length(names) == 1L) paste0(", ", held) else " of observed values")
   panels(length(names), look, title, "", legend, function(i) {
     part <- table[table$column == names[i], ]
     part <- part[rows_to_draw(nrow(part), max_points), ]
@@ -258,10 +311,10 @@ plot_overimpute <- function(x, columns, level, max_points, look) {
     graphics::segments(part$observed, part$lower, part$observed, part$upper, col = shade, lwd = 0.9)
     graphics::points(part$observed, part$mean, pch = 16, cex = 0.5, col = ifelse(part$covered, colour[1], colour[2]))
     graphics::abline(0, 1, col = "grey15", lty = 2)
-    row <- coverage[coverage$column == names[i], ]
-    graphics::mtext(sprintf("coverage %.3f", row$coverage), side = 3, line = 0.2, adj = 1,
-                    cex = 0.75 * graphics::par("cex"), col = "grey30")
-  })
+    if (length(names) > 1L) {
+      graphics::mtext(held[i], side = 3, line = 0.2, adj = 1, cex = 0.75 * graphics::par("cex"), col = "grey30")
+    }
+  }, left = 4.6)
 }
 
 # --- dispersion ---------------------------------------------------------------------------------------------------

@@ -55,3 +55,28 @@ test_that("columns that were not imputed are a classed error", {
   expect_error(plot(imp, "density", columns = "Wind"), class = "em_error_columns")
   expect_error(plot(imp, "histogram"), class = "em_error_argument")
 })
+
+test_that("densities end at the bounds, and where the transformation does", {
+  imp <- with_seed(1, impute(airquality, bounds = list(Ozone = c(0, 200)), transform = c(Solar.R = "sqrt"), m = 3))
+  ozone <- density_curves(column_values(imp, "Ozone"))
+  expect_equal(range(ozone$observed$x, lapply(ozone$imputed, `[[`, "x"))[1], 0)
+  expect_gte(min(unlist(lapply(density_curves(column_values(imp, "Solar.R"))$imputed, `[[`, "x"))), 0)
+  # a value that is there is shown, wherever it is
+  outside <- with_seed(1, impute(airquality, bounds = list(Ozone = c(10, NA)), m = 3))
+  curves <- density_curves(column_values(outside, "Ozone"))
+  expect_lt(min(curves$observed$x), 1)
+  expect_equal(min(vapply(curves$imputed, function(d) d$x[1], 0)), 10, tolerance = 0.5)
+})
+
+test_that("every category and every pattern has its label, and incomplete columns come first among the chains", {
+  at <- NULL
+  expect_equal(drawn({
+    graphics::plot.default(NA, NA, xlim = c(0.4, 20.6), ylim = 0:1)
+    at <- category_axis(paste0("category", letters[1:20]))
+  }, 6, 4), character())
+  expect_equal(at, 1:20)
+  imp <- impute(airquality, m = 2)
+  values <- names(imp$chain$trace)
+  expect_setequal(paths_of_interest(imp, values), c("mean[Ozone]", "mean[Solar.R]", "variance[Ozone]",
+                                                    "variance[Solar.R]"))
+})
