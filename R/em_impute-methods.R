@@ -46,12 +46,12 @@ impute_items <- function(x) {
   cells <- sum(filled$n_missing)
   rows <- length(unique(unlist(x$where)))
   what <- if (nrow(filled) == 0L) "nothing" else paste0(
-    abbreviate_list(sprintf("%s (%d)", filled$name, filled$n_missing), 8L), ": ", count_of(cells, "cell"),
+    abbreviate_list(sprintf("%s (%s)", filled$name, format_count(filled$n_missing)), 8L), ": ", count_of(cells, "cell"),
     if (x$m > 0L) paste(" in", count_of(rows, "row"))
   )
   c(
     stats::setNames(list(what), if (x$m > 0L) "imputed" else "missing"),
-    if (nrow(left) > 0L) list("NOT imputed" = abbreviate_list(sprintf("%s (%d)", left$name, left$n_missing), 8L)),
+    if (nrow(left) > 0L) list("NOT imputed" = abbreviate_list(sprintf("%s (%s)", left$name, format_count(left$n_missing)), 8L)),
     model_items(x)
   )
 }
@@ -91,7 +91,8 @@ chain_words <- function(x) {
       if (!isTRUE(x$chain$exact)) "none"
     } else {
       paste0("worst fraction of missing information ", format(round(worst, 3), nsmall = 3),
-             if (isTRUE(x$chain$observed_rate)) ", by the rate of EM")
+             switch(x$chain$worst_by, rate = ", by the rate of EM",
+                    share = ", the largest share of missing values in a column"))
     }
   )
 }
@@ -164,7 +165,7 @@ data_column <- function(x, name) {
 # Named sentences on what to mind.
 impute_trust <- function(x) {
   values <- impute_values(x)
-  far <- values[values$outside > 0, , drop = FALSE]
+  far <- values[values$outside >= 0.0005, , drop = FALSE]
   fit <- x$fit
   identification <- if (x$model == "normal") fit$identification
   loose <- identification$coefficients
@@ -189,13 +190,14 @@ impute_trust <- function(x) {
 #' @rdname print.em_impute
 #' @export
 print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+  most <- 40L
   cat(impute_title(x), "\n", sep = "")
   cat(paste0("  ", format_call(x$call)), sep = "\n")
   cat("\nColumns\n")
-  print_columns(x)
+  print_columns(x, most)
   if (!is.null(x$values)) {
     cat("\nImputed beside observed values\n")
-    v <- x$values
+    v <- utils::head(x$values, most)
     pair <- function(a, b) t(mapply(function(p, q) format_number(c(p, q), digits), a, b))
     means <- pair(v$observed_mean, v$imputed_mean)
     for (i in which(v$column %in% names(x$dated))) {
@@ -205,6 +207,7 @@ print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L
     cells <- cbind(means, sds, paste0(format(round(100 * v$outside, 1), nsmall = 1), "%"))
     dimnames(cells) <- list(v$column, c("mean obs.", "imp.", "sd obs.", "imp.", "outside range"))
     print_table(cells)
+    if (nrow(x$values) > most) cat("  and ", nrow(x$values) - most, " more columns, see summary()$values\n", sep = "")
   }
   for (name in utils::head(names(x$shares), 8L)) {
     cat("\nShares of ", name, "\n", sep = "")
@@ -218,11 +221,11 @@ print.summary.em_impute <- function(x, digits = max(3L, getOption("digits") - 3L
 }
 
 # The table of columns, notes last and wrapped below their column where they are long.
-print_columns <- function(x, most = 40L) {
+print_columns <- function(x, most) {
   table <- x$columns[seq_len(min(nrow(x$columns), most)), ]
   share <- 100 * table$n_missing / x$n_rows
-  missing <- ifelse(table$n_missing == 0L, "-", sprintf("%d (%.*f%%)", table$n_missing, ifelse(share < 10, 1, 0),
-                                                        share))
+  missing <- ifelse(table$n_missing == 0L, "-", sprintf("%s (%.*f%%)", format_count(table$n_missing),
+                                                        ifelse(share < 9.95, 1, 0), share))
   cells <- cbind(type = pad_right(table$type), missing = missing, action = pad_right(table$action))
   rownames(cells) <- cut_middle(table$name, 20L)
   lines <- table_lines(cells)

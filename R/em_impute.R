@@ -87,7 +87,9 @@
 #' - `parameters`: `mean` (D) and `covariance` (D x D) on the scale of the model, that is after transformations;
 #'   `loglik`, `df`, `nobs`, `n_rows`, `status`, `message`, `converged`, `iterations`, `trace`, as in every fit.
 #' - `draws`: `mean` (D x m) and `covariance` (D x D x m), from which each imputation was drawn.
-#' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information) and `trace`.
+#' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information), `worst_by` (where that is
+#'   from: "information"; with more than 25 variables the "rate" of EM or the largest "share" of missing values) and
+#'   `trace`.
 #' - `prior`: `NULL` or a list with `lambda` (pseudo-observations) and `reason`.
 #' - `identification`: for a joint normal model what the data do not determine, as [em_mvnorm()] has it; else `NULL`.
 #' - `empty_rows`: rows without an observed value in the model, imputed from the marginal distribution.

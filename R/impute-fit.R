@@ -211,19 +211,29 @@ normal_run <- function(x, prior, cell_priors, control) {
   list(model = "normal", fit = fit, prior = NULL, parameters = fit$parameters, loglik = fit$loglik, df = fit$df,
        nobs = fit$nobs, status = fit$status, message = fit$message, converged = fit$converged,
        iterations = fit$iterations, trace = fit$trace, convergence = fit$convergence,
-       worst = worst_fraction(fit), observed_rate = is.null(fit$missing_information$left))
+       worst = worst_fraction(fit, x), worst_by = worst_source(fit, x))
 }
 
 # Up to so many variables em_mvnorm() computes the information.
 kInformationVariables <- 25L
 
-# The worst fraction of missing information, or where it is not known the rate of EM, which tends to it.
-worst_fraction <- function(fit) {
+# The worst fraction of missing information: from the information where em_mvnorm() computes it; else from the rate of EM,
+# which tends to it, or the largest share of missing values in a column, if that is more: a fast end of an accelerated
+# iteration says little.
+worst_fraction <- function(fit, x) {
   worst <- fit$missing_information$worst
-  if (is.numeric(worst) && length(worst) == 1L && is.finite(worst)) return(worst)
-  rate <- fit$convergence$rate
-  if (identical(fit$method, "em") && is.numeric(rate) && length(rate) == 1L && is.finite(rate)) rate else NA_real_
+  switch(worst_source(fit, x), information = worst, rate = fit$convergence$rate, share = largest_share(x), NA_real_)
 }
+
+# Which of these it is.
+worst_source <- function(fit, x) {
+  known <- function(value) is.numeric(value) && length(value) == 1L && is.finite(value)
+  if (!is.null(fit$missing_information$left) && known(fit$missing_information$worst)) return("information")
+  if (!identical(fit$method, "em")) return("none")
+  if (known(fit$convergence$rate) && fit$convergence$rate >= largest_share(x)) "rate" else "share"
+}
+
+largest_share <- function(x) max(colMeans(is.na(x)))
 
 # --- chains -------------------------------------------------------------------------------------------------------
 
@@ -233,7 +243,7 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
   # monotone patterns need no chain: their posterior is drawn exactly
   exact <- run$model == "normal" && method == "posterior" && !identical(run$fit$method, "em")
   if (run$model == "none" || method != "posterior" || exact) {
-    return(list(spacing = 0L, worst = worst, exact = exact, observed_rate = isTRUE(run$observed_rate) && !is.na(worst)))
+    return(list(spacing = 0L, worst = worst, exact = exact, worst_by = run$worst_by))
   }
   if (run$model == "latent") {
     worst <- pilot_latent(x, run, control)
@@ -250,7 +260,7 @@ plan_chain <- function(x, run, method, control, most = 5000L) {
             "slow_mixing", worst = worst)
   }
   list(spacing = as.integer(max(10, min(steps, most))), worst = worst,
-       observed_rate = isTRUE(run$observed_rate) && !is.na(worst))
+       worst_by = run$worst_by)
 }
 
 # list(values, columns, draws = list(mean, covariance), trace)

@@ -58,6 +58,9 @@ format_p_value <- function(p, smallest = 0.001) {
   ifelse(p < smallest, paste("<", format(smallest)), paste("=", format(round(p, 3), nsmall = 3)))
 }
 
+# Whole numbers: "1,234".
+format_count <- function(n) formatC(n, format = "d", big.mark = ",")
+
 # `n` with its noun: "1 component", "3 components".
 count_of <- function(n, noun, plural = paste0(noun, "s")) {
   paste(format(n, big.mark = ",", scientific = FALSE, trim = TRUE), if (n == 1) noun else plural)

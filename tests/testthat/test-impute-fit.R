@@ -81,6 +81,11 @@ test_that("in wide models the rate of EM stands for the worst fraction of missin
   d <- normal_with_holes(300, 28, 0.05)
   imp <- impute(d)
   expect_equal(imp$chain$worst, imp$convergence$rate)
+  expect_equal(imp$chain$worst_by, "rate")
+  expect_equal(impute(airquality)$chain$worst_by, "information")
+  # an iteration that ends at once has no rate to speak of
+  fit <- list(method = "em", missing_information = list(worst = 0), convergence = list(rate = 0))
+  expect_equal(worst_fraction(fit, cbind(c(NA, 1, 2, 3), 1:4)), 0.25)
   expect_output(print(imp), "missing information 0[.][0-9]+, by\\s+the rate")
   d[-(1:2)] <- normal_with_holes(300, 26, 0, seed = 2)
   d$v2 <- normal_with_holes(300, 1, 0, seed = 3)[[1]]
