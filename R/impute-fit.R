@@ -133,7 +133,8 @@ undetermined_rows <- function(x) {
   missing <- is.na(x)
   complete <- which(colSums(missing) == 0L)
   names <- colnames(x)
-  if (length(complete) == 0L || nrow(x) > 20000L) return(NULL)
+  work <- nrow(x) * length(complete)^2 * (ncol(x) - length(complete))
+  if (length(complete) == 0L || work > 2e11) return(NULL)
   for (j in setdiff(seq_len(ncol(x)), complete)) {
     open <- dependent_columns(x[!missing[, j], complete, drop = FALSE], 1e-7)
     if (length(open) > 0L) {

@@ -418,7 +418,11 @@ dependent_columns <- function(x, tol) {
   size <- sqrt(colSums(x^2))
   # constant among these rows
   size[size == 0] <- 1
-  qr <- qr(x / rep(size, each = nrow(x)), tol = tol)
+  x <- x / rep(size, each = nrow(x))
+  # the cross-products are quick to see that nothing is, as a rule; whether something is they cannot tell to `tol`
+  root <- suppressWarnings(chol(crossprod(x), pivot = TRUE, tol = 1e-9))
+  if (attr(root, "rank") == ncol(x)) return(integer())
+  qr <- qr(x, tol = tol)
   sort(utils::tail(qr$pivot, ncol(x) - qr$rank))
 }
 
