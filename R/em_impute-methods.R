@@ -51,7 +51,8 @@ impute_items <- function(x) {
   )
   c(
     stats::setNames(list(what), if (x$m > 0L) "imputed" else "missing"),
-    if (nrow(left) > 0L) list("NOT imputed" = abbreviate_list(sprintf("%s (%s)", left$name, format_count(left$n_missing)), 8L)),
+    if (nrow(left) > 0L) list("NOT imputed" = abbreviate_list(
+      sprintf("%s (%s)", left$name, format_count(left$n_missing)), 8L)),
     model_items(x)
   )
 }
@@ -249,9 +250,10 @@ print_columns <- function(x, most) {
 #'
 #' @param object Imputations, or a model (`method = "none"`), from [em_impute()].
 #' @param newdata Data with the columns of the data that were imputed (carried columns may be absent; more columns are
-#'   carried along). A category that those did not have is an error of class `em_error_new_category` in a column that had
-#'   missing values; in one that had none, and so only helps to impute others, it stays in the result, counts as missing
-#'   for the model, and gives a warning of class `em_warning_new_category`. Default: the data themselves.
+#'   carried along). Default: the data themselves. A category that those did not have is an error of class
+#'   `em_error_new_category` in a column that had missing values; in one that had none, and so only helps to impute
+#'   others, it stays in the result, counts as missing for the model, and gives a warning of class
+#'   `em_warning_new_category`.
 #' @param type `"mean"` (default): `newdata` with conditional means (for transformed columns: medians; most probable
 #'   categories). `"draw"`: with one draw from the conditional distribution, at the estimated parameters. `"class"`: as
 #'   `"mean"`, but only the categorical columns are filled. `"probability"`: a list with, for each categorical column of

@@ -45,9 +45,10 @@
 #' the earlier ones.
 #'
 #' @section Priors:
-#' `prior = "auto"` adds a ridge prior only where the data do not determine a covariance matrix: collinear columns; as many
-#' columns as rows in which the rarest pair of columns is observed together, or but one less; pairs that never are; a
-#' regression on complete columns that the observed rows leave open. It is reported by a message of class `em_message_ridge` and in
+#' `prior = "auto"` adds a ridge prior only where the data do not determine a covariance matrix: collinear columns; a
+#' pair of columns that is seen together in hardly more rows than there are columns, or never; a regression on complete
+#' columns that the rows with an observed value leave open. It is reported by a message of class `em_message_ridge`
+#' (columns that are never seen together by a warning of class `em_warning_not_identified`) and in
 #' `fit$prior`. `cell_priors` says what is known of single missing cells: a data frame with the columns `row`, `column`
 #' (name or number), `mean` and `sd`, or `row`, `column`, `lower`, `upper` and `confidence`; row 0 stands for all
 #' missing cells of the column. They can be given where all incomplete columns are numeric.
@@ -87,8 +88,8 @@
 #' - `parameters`: `mean` (D) and `covariance` (D x D) on the scale of the model, that is after transformations;
 #'   `loglik`, `df`, `nobs`, `n_rows`, `status`, `message`, `converged`, `iterations`, `trace`, as in every fit.
 #' - `draws`: `mean` (D x m) and `covariance` (D x D x m), from which each imputation was drawn.
-#' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information), `worst_by` (where that is
-#'   from: "information"; with more than 25 variables the "rate" of EM or the largest "share" of missing values) and
+#' - `chain`: `spacing` (steps for each imputation), `worst` (fraction of missing information), `worst_by` (where that
+#'   is from: "information"; with more than 25 variables the "rate" of EM or the largest "share" of missing values) and
 #'   `trace`.
 #' - `prior`: `NULL` or a list with `lambda` (pseudo-observations) and `reason`.
 #' - `identification`: for a joint normal model what the data do not determine, as [em_mvnorm()] has it; else `NULL`.
@@ -416,7 +417,9 @@ report_imputation <- function(fit) {
                       abbreviate_list(left)), "left_missing", columns = left)
   }
   # of pairs that are never observed together a warning has told
-  if (!is.null(fit$prior$reason) && !isTRUE(fit$prior$warned)) em_inform(prior_sentence(fit$prior), "ridge", lambda = fit$prior$lambda)
+  if (!is.null(fit$prior$reason) && !isTRUE(fit$prior$warned)) {
+    em_inform(prior_sentence(fit$prior), "ridge", lambda = fit$prior$lambda)
+  }
   if (length(fit$empty_rows) > 0L && sum(table$action == "imputed") > 0L) {
     em_inform(sprintf("%s %s no observed value in the model (%s): imputed from the marginal distribution.",
                       count_of(length(fit$empty_rows), "row"), if (length(fit$empty_rows) == 1L) "has" else "have",

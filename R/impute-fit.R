@@ -75,9 +75,9 @@ fit_normal_auto <- function(x, cell_priors, control) {
   run
 }
 
-# The fit without a prior, or NULL where its covariance matrix is singular, it does not exist, or a direction has lost more
-# than a share `most` of its information: there the posterior is next to improper. What it warns of is passed on only if it
-# is kept.
+# The fit without a prior, or NULL where its covariance matrix is singular, it does not exist, or a direction has lost
+# more than a share `most` of its information: there the posterior is next to improper. What it warns of is passed on
+# only if it is kept.
 fit_without_prior <- function(x, cell_priors, control, most = Inf) {
   if (!is.null(collinear_rows(x))) return(NULL)
   warnings <- list()
@@ -158,7 +158,10 @@ collinear_rows <- function(x) {
   # constant among these rows: they do not tell
   if (any(sd == 0)) return(NULL)
   # complete columns are not linear in one another in all rows, whatever they are in these
-  rank <- function(j) attr(suppressWarnings(chol(stats::cor(part[, j, drop = FALSE]), pivot = TRUE, tol = 1e-9)), "rank")
+  rank <- function(j) {
+    root <- suppressWarnings(chol(stats::cor(part[, j, drop = FALSE]), pivot = TRUE, tol = 1e-9))
+    attr(root, "rank")
+  }
   whole <- which(colSums(is.na(x)) == 0L)
   lost <- length(whole) - if (length(whole) > 0L) rank(whole) else 0L
   if (ncol(x) - rank(seq_len(ncol(x))) == lost) return(NULL)
@@ -218,9 +221,9 @@ normal_run <- function(x, prior, cell_priors, control) {
 # Up to so many variables em_mvnorm() computes the information.
 kInformationVariables <- 25L
 
-# The worst fraction of missing information: from the information where em_mvnorm() computes it; else from the rate of EM,
-# which tends to it, or the largest share of missing values in a column, if that is more: a fast end of an accelerated
-# iteration says little.
+# The worst fraction of missing information: from the information where em_mvnorm() computes it; else from the rate of
+# EM, which tends to it, or the largest share of missing values in a column, if that is more: a fast end of an
+# accelerated iteration says little.
 worst_fraction <- function(fit, x) {
   worst <- fit$missing_information$worst
   switch(worst_source(fit, x), information = worst, rate = fit$convergence$rate, share = largest_share(x), NA_real_)

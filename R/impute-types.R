@@ -329,7 +329,8 @@ learn_numbers <- function(spec, x, missing, bounds, transform) {
   if (outside > 0L) notes <- sprintf("%s outside the bounds", count_of(outside, "observed value"))
   no_whole <- spec$whole && ceiling(spec$bounds[1L]) > floor(spec$bounds[2L])
   if (anyNA(limits) || limits[1L] >= limits[2L] || no_whole) {
-    em_abort(sprintf("`bounds$%s` leave no room for %svalues.", spec$name, if (no_whole) "whole " else ""), "bounds", column = spec$name)
+    em_abort(sprintf("`bounds$%s` leave no room for %svalues.", spec$name, if (no_whole) "whole " else ""), "bounds",
+             column = spec$name)
   }
   spec$lower <- limits[1L]
   spec$upper <- limits[2L]
@@ -449,8 +450,8 @@ encode_columns <- function(encoder, columns, n, what = "Column") {
   }
   news <- news[nzchar(news)]
   if (length(news) > 0L) {
-    em_warn(sprintf(paste0("%s: categories that the data of the fit did not have. They are kept; for the imputation of ",
-                           "other columns they count as missing."),
+    em_warn(sprintf(paste0("%s: categories that the data of the fit did not have. They are kept; for the imputation ",
+                           "of other columns they count as missing."),
                     abbreviate_list(paste0(what, " ", dQuote(names(news), FALSE), " has ", news))),
             "new_category", columns = names(news))
   }
@@ -576,7 +577,8 @@ round_within <- function(value, spec) {
   other <- within(ifelse(whole[bad] < value[bad], ceiling(value[bad]), floor(value[bad])))
   # a value that underflowed to the end of the domain has no other side
   lost <- !takes(other)
-  other[lost] <- spec$seen[ifelse(abs(value[bad][lost] - spec$seen[1L]) < abs(value[bad][lost] - spec$seen[2L]), 1L, 2L)]
+  low <- abs(value[bad][lost] - spec$seen[1L]) < abs(value[bad][lost] - spec$seen[2L])
+  other[lost] <- spec$seen[ifelse(low, 1L, 2L)]
   whole[bad] <- other
   whole
 }

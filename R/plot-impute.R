@@ -158,13 +158,14 @@ value_limits <- function(spec) {
   c(max(spec$bounds[1L], spec$step$domain[1L]), min(spec$bounds[2L], spec$step$domain[2L]))
 }
 
-# Densities of observed and imputed values as points (lists x, y): list(observed, imputed (list)). They end at the limits
-# of the column, unless observed values lie beyond these. Few imputed values have no density of their own, but those of
-# all imputations together have.
+# Densities of observed and imputed values as points (lists x, y): list(observed, imputed (list)). They end at the
+# limits of the column, unless observed values lie beyond these. Few imputed values have no density of their own, but
+# those of all imputations together have.
 density_curves <- function(v) {
   inside <- v$observed >= v$limits[1L] & v$observed <= v$limits[2L]
   curve <- function(z, bw, limits) {
-    d <- stats::density(z, bw = bw, n = 256L, from = max(limits[1L], min(z) - 3 * bw), to = min(limits[2L], max(z) + 3 * bw))
+    ends <- c(max(limits[1L], min(z) - 3 * bw), min(limits[2L], max(z) + 3 * bw))
+    d <- stats::density(z, bw = bw, n = 256L, from = ends[1L], to = ends[2L])
     list(x = d$x, y = d$y)
   }
   width <- stats::bw.nrd0(v$observed)

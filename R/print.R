@@ -86,8 +86,8 @@ format_call <- function(call, lines = 2L, width = getOption("width")) {
   text
 }
 
-# Lines of at most `width` characters, all but the first indented: broken after commas, or at any blank in arguments that
-# are longer than a line.
+# Lines of at most `width` characters, all but the first indented: broken after commas, or at any blank in arguments
+# that are longer than a line.
 wrap_arguments <- function(text, width) {
   pieces <- paste0(split_arguments(text), " ")
   lines <- ""

@@ -10,6 +10,7 @@ test_that("a call is broken after commas, and within an argument only where that
   expect_true(all(grepl(",$", lines[-length(lines)])))
   expect_identical(gsub(" ", "", paste(lines, collapse = "")), gsub(" ", "", deparse1(call)))
   sum <- quote(lm(y ~ alpha + beta + gamma + delta + epsilon + zeta, weights = w))
-  expect_identical(format_call(sum, width = 40), c("lm(y ~ alpha + beta + gamma + delta +", "  epsilon + zeta, weights = w)"))
+  expect_identical(format_call(sum, width = 40),
+                   c("lm(y ~ alpha + beta + gamma + delta +", "  epsilon + zeta, weights = w)"))
   expect_match(format_call(call, width = 30)[2], "[.][.][.]$")
 })
