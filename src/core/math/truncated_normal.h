@@ -141,11 +141,42 @@ inline double normal_quantile_log(double log_p) {
   return x;
 }
 
-// P(a < X < b), a < b, on the side where its ends are small probabilities; 0 when it underflows.
-inline double normal_mass(double a, double b) {
-  if (a > 0.0) return normal_cdf(-a) - (b == kInfinity ? 0.0 : normal_cdf(-b));
-  return (b == kInfinity ? 1.0 : normal_cdf(b)) - (a == -kInfinity ? 0.0 : normal_cdf(a));
-}
+// The cdf and the density together, by Taylor's series from the nearest of a grid of points: to 1e-12, absolutely, several
+// times as fast as erfc() and exp(). Made once, before main.
+struct NormalPoint {
+  double cdf, density;
+};
+
+class NormalGrid {
+ public:
+  NormalGrid() {
+    for (size_t g = 0; g < points_.size(); ++g) {
+      const double x = static_cast<double>(g) / kPerUnit - kEnd;
+      points_[g] = {normal_cdf(x), normal_density(x)};
+    }
+  }
+
+  NormalPoint at(double x) const {
+    if (!(x > -kEnd)) return {0.0, 0.0};
+    if (!(x < kEnd)) return {1.0, 0.0};
+    const size_t g = static_cast<size_t>((x + kEnd) * kPerUnit + 0.5);
+    const double from = static_cast<double>(g) / kPerUnit - kEnd, t = x - from;
+    // The derivatives of the density over itself: Hermite polynomials, of alternating sign.
+    const double h1 = -from, h2 = from * from - 1.0, h3 = -from * (h2 - 2.0), h4 = -from * h3 - 3.0 * h2;
+    const NormalPoint& p = points_[g];
+    return {p.cdf + p.density * t * (1.0 + t * (h1 / 2.0 + t * (h2 / 6.0 + t * (h3 / 24.0 + t * h4 / 120.0)))),
+            p.density * (1.0 + t * (h1 + t * (h2 / 2.0 + t * (h3 / 6.0 + t * h4 / 24.0))))};
+  }
+
+ private:
+  static constexpr double kEnd = 8.0, kPerUnit = 64.0;
+  std::array<NormalPoint, 1025> points_;
+};
+
+inline const NormalGrid kNormalGrid;
+
+// A probability above this has seven digits and more as a difference of two values of the grid.
+constexpr double kGridMass = 1e-4;
 
 // log P(a < X < b), a < b. The interval is turned to the side where its ends are small probabilities.
 inline double log_normal_interval(double a, double b) {
@@ -369,7 +400,8 @@ inline double draw_truncated_normal(CounterRng& rng, double a, double b) {
 
 // A normal with the given mean and standard deviation on (lower, upper).
 inline double draw_truncated_normal(CounterRng& rng, double mean, double sd, double lower, double upper) {
-  const double x = mean + sd * draw_truncated_normal(rng, (lower - mean) / sd, (upper - mean) / sd);
+  const double rate = 1.0 / sd;
+  const double x = mean + sd * draw_truncated_normal(rng, (lower - mean) * rate, (upper - mean) * rate);
   return x < lower ? lower : x > upper ? upper : x;
 }
 
