@@ -40,34 +40,48 @@ class CounterRng {
   }
 
   std::uint64_t bits64() {
-    if (next_ == 4) {
-      block_ = philox(counter_++);
-      next_ = 0;
-    }
-    const std::uint64_t high = block_[next_], low = block_[next_ + 1];
-    next_ += 2;
-    return high << 32 | low;
+    if (next_ == kBuffer) refill();
+    return buffer_[next_++];
   }
 
  private:
-  std::array<std::uint32_t, 4> philox(std::uint64_t counter) const {
-    std::array<std::uint32_t, 4> c = {low(counter), high(counter), low(stream_), high(stream_)};
+  static constexpr std::size_t kBlocks = 4, kBuffer = 2 * kBlocks;
+
+  // Several blocks side by side: the rounds of one would wait for each other.
+  void refill() {
+    std::uint32_t c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+      c0[b] = low(counter_ + b);
+      c1[b] = high(counter_ + b);
+      c2[b] = low(stream_);
+      c3[b] = high(stream_);
+    }
     std::uint32_t k0 = low(key_), k1 = high(key_);
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = 0xD2511F53ULL * c[0], p1 = 0xCD9E8D57ULL * c[2];
-      c = {high(p1) ^ c[1] ^ k0, low(p1), high(p0) ^ c[3] ^ k1, low(p0)};
+      for (std::size_t b = 0; b < kBlocks; ++b) {
+        const std::uint64_t p0 = 0xD2511F53ULL * c0[b], p1 = 0xCD9E8D57ULL * c2[b];
+        c0[b] = high(p1) ^ c1[b] ^ k0;
+        c1[b] = low(p1);
+        c2[b] = high(p0) ^ c3[b] ^ k1;
+        c3[b] = low(p0);
+      }
       k0 += 0x9E3779B9U;
       k1 += 0xBB67AE85U;
     }
-    return c;
+    for (std::size_t b = 0; b < kBlocks; ++b) {
+      buffer_[2 * b] = static_cast<std::uint64_t>(c0[b]) << 32 | c1[b];
+      buffer_[2 * b + 1] = static_cast<std::uint64_t>(c2[b]) << 32 | c3[b];
+    }
+    counter_ += kBlocks;
+    next_ = 0;
   }
 
   static std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
   static std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
 
   std::uint64_t key_, stream_, counter_ = 0;
-  std::array<std::uint32_t, 4> block_{};
-  std::size_t next_ = 4;
+  std::array<std::uint64_t, kBuffer> buffer_{};
+  std::size_t next_ = kBuffer;
   double spare_ = 0.0;
   bool has_spare_ = false;
 };

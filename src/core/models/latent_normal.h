@@ -329,12 +329,12 @@ struct ThresholdScore {
   void add(const std::vector<double>& thresholds, int level, double mean, double sd, double weight) {
     const size_t l = static_cast<size_t>(level), last = thresholds.size() - 1;
     const double a = (thresholds[l] - mean) / sd, b = (thresholds[l + 1] - mean) / sd;
-    // Plain where nothing can underflow, which is nearly always.
-    const double mass = normal_mass(a, b);
+    const NormalPoint from = kNormalGrid.at(a), to = kNormalGrid.at(b);
+    const double mass = to.cdf - from.cdf;
     double at_a = 0.0, at_b = 0.0;
-    if (mass > 1e-6) {
-      if (l > 0) at_a = normal_density(a) / mass;
-      if (l + 1 < last) at_b = normal_density(b) / mass;
+    if (mass > kGridMass) {
+      at_a = from.density / mass;
+      at_b = to.density / mass;
     } else {
       const double log_mass = log_normal_interval(a, b);
       if (l > 0) at_a = std::exp(-0.5 * a * a - kLogSqrt2Pi - log_mass);
@@ -374,7 +374,20 @@ inline bool is_rising(const std::vector<double>& t) {
 
 enum class FillMissing { kDraw, kMean };
 
-// One row at a time at given parameters: draws the limited coordinates given the observed part of the row (the missing
+// task(rows, count) for those of the rows begin .. end - 1 that keep(i) wants, up to `most` at a time.
+template <size_t most, class Keep, class Task>
+void in_groups(size_t begin, size_t end, const Keep& keep, const Task& task) {
+  size_t rows[most], count = 0;
+  for (size_t i = begin; i < end; ++i) {
+    if (keep(i)) rows[count++] = i;
+    if (count == most || (count > 0 && i + 1 == end)) {
+      task(rows, count);
+      count = 0;
+    }
+  }
+}
+
+// A few rows at a time at given parameters: draws the limited coordinates given the observed part of the row (the missing
 // part is integrated out), and then the missing coordinates as a block. Owns its scratch: no allocation after
 // construction.
 class LatentSweep {
@@ -389,7 +402,8 @@ class LatentSweep {
         sd_(data.d()),
         deviation_(data.d()),
         centre_(data.d()),
-        noise_(data.d()) {}
+        noise_(data.d()),
+        lanes_(data.d() * kLanes) {}
 
   // Factors what the rows of a pattern share. False when the precision of the missing block is not positive definite.
   bool prepare(const LatentParameters& p, const LatentPattern& pattern) {
@@ -447,26 +461,40 @@ class LatentSweep {
     return true;
   }
 
-  // The limited coordinates of row i, one after another. `scores` (over columns; may be NULL) collects what the
-  // thresholds need.
-  void draw_limited(size_t i, double* z, CounterRng& rng, std::vector<ThresholdScore>* scores = nullptr,
-                    double weight = 1.0) {
-    load(z);
+  // Rows of the pattern that are drawn side by side: they share the matrix, and none waits for another.
+  static constexpr size_t kLanes = 8;
+
+  // The limited coordinates of up to kLanes rows, one coordinate after another; z: D x n, all rows. `scores` (over
+  // columns; may be NULL) collects what the thresholds need, with `weights` (n).
+  void draw_limited(const size_t* rows, size_t count, double* z, CounterRng& rng,
+                    std::vector<ThresholdScore>* scores = nullptr, const double* weights = nullptr) {
+    using Lanes = Eigen::Array<double, static_cast<int>(kLanes), 1>;
     const double* mean = p_->mean.data();
+    for (size_t r = 0; r < count; ++r)
+      for (size_t l = 0; l < d_; ++l) lanes_[l * kLanes + r] = z[rows[r] * d_ + l] - mean[l];
     for (size_t c : pattern_->limited_columns) {
       const LatentColumn& column = data_.columns()[c];
       const std::vector<double>& thresholds = p_->thresholds[c];
-      const int level = data_.level(i, c);
       for (size_t j = column.first; j < column.first + column.dims; ++j) {
         const double* row = &marginal_[j * d_];
-        const double m = mean[j] + dot(row, deviation_.data());
-        if (scores && column.free_thresholds()) (*scores)[c].add(thresholds, level, m, sd_[j], weight);
-        const LatentLimits b = limits_of(column, thresholds, level, j, z);
-        z[j] = draw_truncated_normal(rng, m, sd_[j], b.lower, b.upper);
-        deviation_[j] = z[j] - mean[j];
+        Lanes m = Lanes::Constant(mean[j]);
+        for (size_t l = 0; l < d_; ++l) m += row[l] * Eigen::Map<const Lanes>(&lanes_[l * kLanes]);
+        const double sd = sd_[j];
+        for (size_t r = 0; r < count; ++r) {
+          const size_t i = rows[r];
+          const int level = data_.level(i, c);
+          const double centre = m(static_cast<Index>(r));
+          if (scores && column.free_thresholds()) (*scores)[c].add(thresholds, level, centre, sd, weights[i]);
+          const LatentLimits b = limits_of(column, thresholds, level, j, z + i * d_);
+          const double drawn = draw_truncated_normal(rng, centre, sd, b.lower, b.upper);
+          z[i * d_ + j] = drawn;
+          lanes_[j * kLanes + r] = drawn - mean[j];
+        }
       }
     }
   }
+
+  void draw_limited(size_t i, double* z, CounterRng& rng) { draw_limited(&i, 1, z, rng); }
 
   // The missing coordinates given the others: a draw, or their conditional means.
   void fill_missing(double* z, CounterRng& rng, FillMissing how) {
@@ -580,6 +608,7 @@ class LatentSweep {
   const LatentPattern* pattern_ = nullptr;
   std::vector<double> marginal_, half_, factor_, inverse_;  // see prepare(); row by row
   std::vector<double> sd_, deviation_, centre_, noise_;
+  std::vector<double> lanes_;  // deviations of rows side by side, D x kLanes, row by row
 };
 
 // Latent values (D x n) that every cell allows: exact cells at their values, the others near the mean. A row's start

@@ -216,16 +216,18 @@ class LatentFit {
         return;
       }
       double weight = 0.0;
-      for (size_t i = begin; i < end; ++i) {
-        if (!(weights_[i] > 0.0)) continue;
-        double* z = z_.data() + i * data_.d();
+      const auto counts = [&](size_t i) { return weights_[i] > 0.0; };
+      in_groups<LatentSweep::kLanes>(begin, end, counts, [&](const size_t* rows, size_t count) {
         for (int s = 0; s < sweeps_; ++s) {
-          chunk.sweep.draw_limited(i, z, chunk.rng, &chunk.scores, weights_[i]);
-          chunk.sweep.fill_missing(z, chunk.rng, FillMissing::kMean);
-          chunk.moments.add_row(z, weights_[i]);
+          chunk.sweep.draw_limited(rows, count, z_.data(), chunk.rng, &chunk.scores, weights_.data());
+          for (size_t r = 0; r < count; ++r) {
+            double* z = z_.data() + rows[r] * data_.d();
+            chunk.sweep.fill_missing(z, chunk.rng, FillMissing::kMean);
+            chunk.moments.add_row(z, weights_[rows[r]]);
+            weight += weights_[rows[r]];
+          }
         }
-        weight += weights_[i] * sweeps_;
-      }
+      });
       if (!pattern.missing.empty())
         chunk.moments.add_covariance(pattern.missing, chunk.sweep.missing_covariance(), weight);
     }

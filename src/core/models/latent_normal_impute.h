@@ -222,14 +222,15 @@ class LatentImputer {
       const bool idle = pattern.limited_columns.empty() && pattern.missing.empty();
       if (idle && !moments) continue;
       if (!idle && !sweep.prepare(p, pattern)) return false;
-      for (size_t i = pattern.begin; i < pattern.end; ++i) {
-        double* row = z.data() + i * data_.d();
-        if (!idle) {
-          sweep.draw_limited(i, row, rng);
-          sweep.fill_missing(row, rng, FillMissing::kDraw);
+      const auto all = [](size_t) { return true; };
+      in_groups<LatentSweep::kLanes>(pattern.begin, pattern.end, all, [&](const size_t* rows, size_t count) {
+        if (!idle) sweep.draw_limited(rows, count, z.data(), rng);
+        for (size_t r = 0; r < count; ++r) {
+          double* row = z.data() + rows[r] * data_.d();
+          if (!idle) sweep.fill_missing(row, rng, FillMissing::kDraw);
+          if (moments && data_.weights()[rows[r]] > 0.0) moments->add_row(row, data_.weights()[rows[r]]);
         }
-        if (moments && data_.weights()[i] > 0.0) moments->add_row(row, data_.weights()[i]);
-      }
+      });
     }
     if (moments) moments->flush();
     return true;
@@ -322,8 +323,9 @@ class LatentImputer {
       if (l == 0 || l + 2 == proposal.size()) continue;
       const double a = (proposal[l] - m) / sd, b = (proposal[l + 1] - m) / sd;
       const double old_a = (old[l] - m) / sd, old_b = (old[l + 1] - m) / sd;
-      const double mass = normal_mass(a, b), old_mass = normal_mass(old_a, old_b);
-      log_ratio += data_.weights()[i] * (mass > 1e-6 && old_mass > 1e-6
+      const double mass = kNormalGrid.at(b).cdf - kNormalGrid.at(a).cdf,
+                   old_mass = kNormalGrid.at(old_b).cdf - kNormalGrid.at(old_a).cdf;
+      log_ratio += data_.weights()[i] * (mass > kGridMass && old_mass > kGridMass
                                              ? std::log(mass / old_mass)
                                              : log_normal_interval(a, b) - log_normal_interval(old_a, old_b));
     }
@@ -424,9 +426,9 @@ class LatentImputer {
       const std::vector<double>& covariance = sweep.missing_covariance();
       for (size_t i = pattern.begin; i < pattern.end; ++i) {
         double* row = z.data() + i * data_.d();
-        for (int s = 0; s < control_.n_settle; ++s) sweep.draw_limited(i, row, rng);
+        for (int s = 0; s < control_.n_settle; ++s) sweep.draw_limited(i, z.data(), rng);
         for (int s = 0; s < control_.n_average; ++s) {
-          sweep.draw_limited(i, row, rng);
+          sweep.draw_limited(i, z.data(), rng);
           summary.add(sweep, mode_, covariance, i, row, rng);
         }
       }

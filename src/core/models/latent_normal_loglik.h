@@ -90,7 +90,11 @@ class RegionProbability {
           a = -b;
           b = -swap;
         }
-        const double low = a == -kInfinity ? 0.0 : normal_cdf(a), high = b == kInfinity ? 1.0 : normal_cdf(b);
+        double low = kNormalGrid.at(a).cdf, high = kNormalGrid.at(b).cdf;
+        if (!(high - low > kGridMass)) {
+          low = normal_cdf(a);
+          high = normal_cdf(b);
+        }
         p *= high - low;
         if (!(p > 0.0)) break;
         if (j + 1 == k) break;

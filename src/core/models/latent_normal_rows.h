@@ -24,13 +24,14 @@ class LatentRows {
     const size_t n = data_.n(), columns = data_.columns().size();
     return over_patterns(
         threads, [&](LatentSweep& sweep, const LatentPattern& pattern, size_t i, double* z, CounterRng& rng) {
+          double* row = z + i * data_.d();
           for (int s = 0; s < settle(pattern); ++s) sweep.draw_limited(i, z, rng);
           for (size_t r = 0; r < control_.n_draws; ++r) {
             for (int s = 0; s < (pattern.limited_columns.empty() ? 0 : control_.n_between); ++s)
               sweep.draw_limited(i, z, rng);
-            sweep.fill_missing_within(z, rng, lower_, upper_);
+            sweep.fill_missing_within(row, rng, lower_, upper_);
             for (size_t c : pattern.missing_columns)
-              out[(r * columns + c) * n + data_.row(i)] = decode_value(data_.columns()[c], p_.thresholds[c], z);
+              out[(r * columns + c) * n + data_.row(i)] = decode_value(data_.columns()[c], p_.thresholds[c], row);
           }
         });
   }
@@ -43,7 +44,7 @@ class LatentRows {
                            const std::vector<double>& covariance = sweep.missing_covariance();
                            for (int s = 0; s < control_.n_average; ++s) {
                              sweep.draw_limited(i, z, rng);
-                             summary_.add(sweep, p_, covariance, i, z, rng);
+                             summary_.add(sweep, p_, covariance, i, z + i * data_.d(), rng);
                            }
                          });
   }
@@ -56,7 +57,7 @@ class LatentRows {
  private:
   int settle(const LatentPattern& pattern) const { return pattern.limited_columns.empty() ? 0 : control_.n_settle; }
 
-  // task(sweep, pattern, i, z, rng) for every row with a missing cell.
+  // task(sweep, pattern, i, z, rng) for every row i with a missing cell; z: D x n, of which row i is the task's.
   template <class Task>
   bool over_patterns(int threads, const Task& task) const {
     const std::vector<LatentPattern>& patterns = data_.patterns();
@@ -76,7 +77,7 @@ class LatentRows {
         }
         for (size_t i = begin; i < end; ++i) {
           CounterRng rng(control_.key, latent_stream(kStreamRows, data_.row(i)));
-          task(sweep, pattern, i, z.data() + i * data_.d(), rng);
+          task(sweep, pattern, i, z.data(), rng);
         }
       }
     });
