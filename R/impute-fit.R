@@ -275,9 +275,9 @@ draw_imputations <- function(x, run, method, m, chain, cell_priors, key, control
   out <- if (run$model == "normal") {
     core <- mvnorm_control(control)
     core$key <- key
-    mvnorm_impute_(x, run$parameters, run$fit$prior[c("exponent", "scale")], posterior_prior(run$fit$prior, ncol(x)),
-                   method, m, 0L, chain$spacing, encoder$lower, encoder$upper, cell_priors, core, min(m, 5L), threads,
-                   show)
+    mvnorm_impute_(x, run$parameters, run$fit$prior[c("exponent", "scale")],
+                   posterior_prior(run$fit$prior, ncol(x), run$nobs), method, m, 0L, chain$spacing, encoder$lower,
+                   encoder$upper, cell_priors, core, min(m, 5L), threads, show)
   } else {
     latent_impute_(x, encoder$kind, encoder$levels, encoder$mass, NULL, run$fit, method, m, 0, chain$spacing,
                    encoder$lower, encoder$upper, key, threads, show)
@@ -316,10 +316,14 @@ bounded_means <- function(x, parameters, encoder, threads) {
   z
 }
 
-# The prior of the posterior draws: Jeffreys', |Sigma|^-(p + 1) / 2, with the pseudo-observations of a ridge on top.
-posterior_prior <- function(prior, p) {
-  if (is.null(prior)) return(list(exponent = p + 1, scale = NULL))
-  if (identical(prior$type, "ridge")) return(list(exponent = p + 1 + prior$exponent, scale = prior$scale))
+# The prior of the posterior draws, |Sigma|^(-exponent / 2), with the pseudo-observations of a ridge on top. With exponent 2
+# the regression of each column on all others has the n - p degrees of freedom of linear regression, and imputations are
+# as spread as those of Rubin's (1987) linear model; Jeffreys' p + 1 would give it n - 1, and intervals that are too short.
+# With few rows the exponent rises towards p + 1, so that the posterior stays proper.
+posterior_prior <- function(prior, p, n) {
+  exponent <- min(p + 1, max(2, 3 * p + 2 - n))
+  if (is.null(prior)) return(list(exponent = exponent, scale = NULL))
+  if (identical(prior$type, "ridge")) return(list(exponent = exponent + prior$exponent, scale = prior$scale))
   prior[c("exponent", "scale")]
 }
 

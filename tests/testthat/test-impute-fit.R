@@ -49,10 +49,27 @@ test_that("collinear columns are found and named", {
   expect_null(collinear_rows(x))
 })
 
-test_that("the posterior's prior is Jeffreys' with the ridge on top", {
-  expect_equal(posterior_prior(NULL, 4)$exponent, 5)
+test_that("the posterior's prior gives regressions n - p degrees of freedom, with the ridge on top", {
+  expect_equal(posterior_prior(NULL, 4, 100)$exponent, 2)
   ridge <- list(type = "ridge", exponent = 3, scale = diag(4))
-  expect_equal(posterior_prior(ridge, 4)$exponent, 8)
+  expect_equal(posterior_prior(ridge, 4, 100)$exponent, 5)
+  # few rows: towards Jeffreys', so that the inverse Wishart posterior has at least 2 p degrees of freedom where it can
+  expect_equal(posterior_prior(NULL, 4, 10)$exponent, 4)
+  expect_equal(posterior_prior(NULL, 4, 5)$exponent, 5)
+})
+
+test_that("the residual variance of imputed values has the spread of linear regression's", {
+  # One incomplete column, so that the posterior is drawn exactly: residual variance over its draws is a sum of squares over
+  # a chi-squared of n - p degrees of freedom, whose mean is the sum of squares over n - p - 2. 4000 draws: its relative
+  # standard error is about sqrt(2 / (n - p)) / sqrt(4000), .005.
+  x <- with_seed(21, as.data.frame(matrix(stats::rnorm(90), 30)))
+  x$V3 <- x$V1 - x$V2 + x$V3
+  x$V3[25:30] <- NA
+  imp <- with_seed(22, em_impute(x, m = 4000, control = em_control(progress = FALSE)))
+  drawn <- apply(imp$draws$covariance, 3, function(s) s[3, 3] - s[3, 1:2] %*% solve(s[1:2, 1:2], s[1:2, 3]))
+  rss <- stats::deviance(stats::lm(V3 ~ V1 + V2, x))
+  expect_equal(mean(drawn), rss / (24 - 3 - 2), tolerance = 0.025)
+  expect_equal(mean(1 / drawn), (24 - 3) / rss, tolerance = 0.025)
 })
 
 test_that("columns that are linear in one another but for rounding are imputed consistently", {

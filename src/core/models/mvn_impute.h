@@ -97,10 +97,8 @@ class MvnImputer {
         mode_(mode),
         interrupt_(interrupt),
         progress_(progress) {
-    const double jeffreys = static_cast<double>(data.d()) + 1.0;
     const std::vector<size_t> order = MonotoneFactorisation::order(statistics);
-    monotone_ = !order.empty() && posterior_prior.scale.size() == 0 && posterior_prior.exponent == jeffreys &&
-                factorisation_.fit(statistics, order);
+    monotone_ = !order.empty() && posterior_prior.scale.size() == 0 && factorisation_.fit(statistics, order);
   }
 
   bool monotone() const { return monotone_; }
@@ -149,7 +147,7 @@ class MvnImputer {
   void posterior(size_t number, CounterRng& rng, MvnPoint& point, Imputed& out) {
     const bool traced = number - plan_.first < plan_.n_traced;
     if (monotone_) {
-      if (!draw_monotone(factorisation_, rng, point)) out.status = Status::kDegenerate;
+      if (!draw_monotone(factorisation_, posterior_prior_.exponent, rng, point)) out.status = Status::kDegenerate;
       return;
     }
     DataAugmentation chain(statistics_, posterior_prior_);

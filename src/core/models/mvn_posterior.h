@@ -201,16 +201,16 @@ class DataAugmentation {
   std::vector<double> column_, row_, mean_, f_, g_, h_, wishart_;
 };
 
-// Monotone patterns: exact and independent draws, regression by regression, under the same prior |Sigma|^-(d + 1) / 2. In
-// the coordinates of the regressions it is sigma_j^(2 j - p - 3) for the j-th variable (from 1), so that its variance has
-// n_j + j - d - 1 degrees of freedom.
-inline bool draw_monotone(const MonotoneFactorisation& m, CounterRng& rng, MvnPoint& point) {
+// Monotone patterns: exact and independent draws, regression by regression, under the same prior |Sigma|^(-exponent / 2). In
+// the coordinates of the regressions it is sigma_j^(2 (d - j) - exponent) for the j-th variable (from 1), so that its variance
+// has n_j + exponent + j - 2 d - 2 degrees of freedom.
+inline bool draw_monotone(const MonotoneFactorisation& m, double exponent, CounterRng& rng, MvnPoint& point) {
   const size_t d = m.order().size();
   std::vector<double> intercept, variance;
   std::vector<VectorXd> coefficients;
   for (size_t j = 0; j < d; ++j) {
     const MonotoneRegression& r = m.regressions()[j];
-    const double df = r.n + static_cast<double>(j) - static_cast<double>(d);
+    const double df = r.n + exponent + static_cast<double>(j) - 2.0 * static_cast<double>(d) - 1.0;
     if (!(df > 0.0)) return false;
     const double sigma2 = r.residual / draw_chi_square(rng, df), sigma = std::sqrt(sigma2);
     const Index k = static_cast<Index>(j);
