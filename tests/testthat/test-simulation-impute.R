@@ -60,6 +60,12 @@ test_that("posterior draws cover at the nominal level with 40 rows (design B)", 
   expect_true(all(result$coverage >= 0.93 & result$coverage <= 0.97), label = toString(round(result$coverage, 3)))
 })
 
+test_that("posterior draws cover at the nominal level with 20 rows, without a ridge prior", {
+  skip_unless_extended()
+  result <- repeat_design(1000, function() draw_regression(20), y ~ x1 + x2, regression_truth, seed = 105)
+  expect_true(all(result$coverage >= 0.93 & result$coverage <= 0.97), label = toString(round(result$coverage, 3)))
+})
+
 test_that("nominal labels are imputed without attenuation (design C)", {
   skip_unless_extended()
   result <- repeat_design(1000, draw_groups, y ~ g + z, groups_truth, seed = 103)

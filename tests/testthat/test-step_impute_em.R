@@ -39,3 +39,18 @@ test_that("factors, options, predictors and draws", {
   expect_identical(trained$steps[[1]]$model$columns$name, c("double", "integer"))
   expect_error(step_impute_em(recipes::recipe(y ~ ., data = d), double, options = 3), class = "em_error_argument")
 })
+
+test_that("a new category of a predictor that needs no imputation does not stop a recipe", {
+  skip_if_not_installed("recipes")
+  train <- iris[c(1:40, 51:90), ]
+  train$Species <- as.character(train$Species)
+  train$Sepal.Width[1:9] <- NA
+  steps <- step_impute_em(recipes::recipe(Sepal.Length ~ ., data = train), Sepal.Width)
+  trained <- quietly(recipes::prep(steps, training = train, strings_as_factors = FALSE))
+  new <- iris[c(1, 150), ]
+  new$Species <- as.character(new$Species)
+  new$Sepal.Width <- NA_real_
+  expect_warning(baked <- recipes::bake(trained, new), "virginica", class = "em_warning_new_category")
+  expect_identical(as.character(baked$Species), c("setosa", "virginica"))
+  expect_false(anyNA(baked$Sepal.Width))
+})
