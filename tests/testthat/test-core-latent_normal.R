@@ -153,7 +153,10 @@ test_that("what was simulated is found again, with columns of every kind and mis
   expect_identical(fit$columns_of, c(1:5, 5L, 6L))
   r <- stats::cov2cor(fit$covariance)
   # Truth: 0.64 / 1.64 between all; four standard errors of a correlation between coarse columns.
-  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r)]), 0.1)
+  # The relation of two utilities of one column hardly shows in its levels: a standard error of about 0.12.
+  own <- outer(fit$columns_of, fit$columns_of, "==")
+  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r) & !own]), 0.1)
+  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r) & own]), 0.4)
   expect_lt(max(abs(r - 0.64 / 1.64)[1:4, 7]), 0.06)
   # A binary threshold is 0 and its variance 1; a nominal block has average variance 1.
   expect_equal(fit$covariance[2, 2], 1, tolerance = 1e-10)
