@@ -194,6 +194,17 @@ test_that("threads, and how many imputations were asked for, never change a bit"
   }
 })
 
+test_that("threads never change a bit when rows are visited in batches, with and without a start from a few rows", {
+  for (n in c(2500, 9000)) {
+    x <- mixed_data(n)
+    fits <- lapply(1:2, function(threads) {
+      fit_latent(x, mixed_kind, mixed_levels, mass = mixed_mass, threads = threads,
+                 control = list(max_iter = 75, block = 10, burn_in = 20, loglik_points = 0))
+    })
+    expect_identical(fits[[2]], fits[[1]])
+  }
+})
+
 test_that("values come for the missing cells only, in row order, on the user's scale", {
   x <- mixed_data(400)
   x[7, ] <- NA
