@@ -415,7 +415,7 @@ latent_df <- function(encoder, fit) {
 
 # How long the chains of the latent model must be: from the autocorrelation of two pilot chains. Does not depend on how
 # many imputations are asked for.
-pilot_latent <- function(x, run, control, n_sweeps = 200L, n_rows = 500L) {
+pilot_latent <- function(x, run, control, n_sweeps = 200L, n_rows = max(250L, 10L * length(run$fit$mean))) {
   encoder <- run$encoder
   key <- draw_key()
   # the share of information that is missing hardly depends on the number of rows

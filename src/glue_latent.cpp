@@ -258,7 +258,8 @@ Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::
   const LatentParameters& p = fit.parameters();
 
   LatentLoglik loglik;
-  const double points = option(control, "loglik_points", 32);
+  // Many rows average the simulation's noise out, relative to what a log-likelihood is compared with.
+  const double points = option(control, "loglik_points", n <= 1500 ? 32 : 16);
   const bool simulated = points >= 1.0 && d > 0 && !stop.load();
   if (simulated) {
     CounterRng stream(as_key(key), latent_stream(kStreamLoglik, 0));

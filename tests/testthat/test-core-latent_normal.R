@@ -153,7 +153,10 @@ test_that("what was simulated is found again, with columns of every kind and mis
   expect_identical(fit$columns_of, c(1:5, 5L, 6L))
   r <- stats::cov2cor(fit$covariance)
   # Truth: 0.64 / 1.64 between all; four standard errors of a correlation between coarse columns.
-  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r)]), 0.1)
+  # The relation of two utilities of one column hardly shows in its levels: a standard error of about 0.12.
+  own <- outer(fit$columns_of, fit$columns_of, "==")
+  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r) & !own]), 0.1)
+  expect_lt(max(abs(r - 0.64 / 1.64)[upper.tri(r) & own]), 0.4)
   expect_lt(max(abs(r - 0.64 / 1.64)[1:4, 7]), 0.06)
   # A binary threshold is 0 and its variance 1; a nominal block has average variance 1.
   expect_equal(fit$covariance[2, 2], 1, tolerance = 1e-10)
@@ -188,6 +191,17 @@ test_that("threads, and how many imputations were asked for, never change a bit"
       rows_latent(x, mixed_kind, mixed_levels, fits[[1]], what, 3, mixed_mass, threads = threads)
     })
     expect_identical(rows[[2]], rows[[1]])
+  }
+})
+
+test_that("threads never change a bit when rows are visited in batches, with and without a start from a few rows", {
+  for (n in c(2500, 9000)) {
+    x <- mixed_data(n)
+    fits <- lapply(1:2, function(threads) {
+      fit_latent(x, mixed_kind, mixed_levels, mass = mixed_mass, threads = threads,
+                 control = list(max_iter = 75, block = 10, burn_in = 20, loglik_points = 0))
+    })
+    expect_identical(fits[[2]], fits[[1]])
   }
 })
 

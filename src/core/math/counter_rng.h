@@ -14,9 +14,7 @@ class CounterRng {
   CounterRng(std::uint64_t key, std::uint64_t stream) : key_(key), stream_(stream) {}
 
   // Uniform on the open interval (0, 1), 52 bits.
-  double uniform() {
-    return (static_cast<double>(bits64() >> 12) + 0.5) * 0x1.0p-52;
-  }
+  double uniform() { return (static_cast<double>(bits64() >> 12) + 0.5) * 0x1.0p-52; }
 
   // Uniform on 0 .. n - 1.
   std::size_t below(std::size_t n) {

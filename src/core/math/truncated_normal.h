@@ -141,8 +141,8 @@ inline double normal_quantile_log(double log_p) {
   return x;
 }
 
-// The cdf and the density together, by Taylor's series from the nearest of a grid of points: to 1e-12, absolutely, several
-// times as fast as erfc() and exp(). Made once, before main.
+// The cdf and the density together, by Taylor's series from the nearest of a grid of points: to 1e-12, absolutely,
+// several times as fast as erfc() and exp(). Made once, before main.
 struct NormalPoint {
   double cdf, density;
 };

@@ -387,8 +387,8 @@ void in_groups(size_t begin, size_t end, const Keep& keep, const Task& task) {
   }
 }
 
-// A few rows at a time at given parameters: draws the limited coordinates given the observed part of the row (the missing
-// part is integrated out), and then the missing coordinates as a block. Owns its scratch: no allocation after
+// A few rows at a time at given parameters: draws the limited coordinates given the observed part of the row (the
+// missing part is integrated out), and then the missing coordinates as a block. Owns its scratch: no allocation after
 // construction.
 class LatentSweep {
  public:
@@ -677,6 +677,12 @@ class LatentMoments {
     cross += other.cross;
   }
 
+  // As if coordinate j had been multiplied by factors(j).
+  void rescale(const VectorXd& factors) {
+    sum = factors.cwiseProduct(sum);
+    cross = factors.asDiagonal() * cross * factors.asDiagonal();
+  }
+
   // Scatter about the mean sum / n, both triangles.
   MatrixXd scatter(double n) const {
     MatrixXd s = cross.selfadjointView<Eigen::Lower>();
@@ -692,7 +698,7 @@ class LatentMoments {
   Index filled_ = 0;
 };
 
-inline void rescale_latents(const VectorXd& factors, MatrixXd& z) {
+inline void rescale_latents(const VectorXd& factors, Eigen::Ref<MatrixXd> z) {
   for (Index j = 0; j < factors.size(); ++j)
     if (factors(j) != 1.0) z.row(j) *= factors(j);
 }

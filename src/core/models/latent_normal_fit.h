@@ -29,9 +29,12 @@ inline const char* status_name(LatentStatus status) {
   return "failed";
 }
 
+constexpr double kMostPrecise = 10000.0;
+
 struct LatentFitControl {
   // Parameters are averaged over blocks of iterations, and blocks compared: `change` is the largest difference of a
-  // mean, covariance or threshold, in standard errors of a mean of unit variance, 1 / sqrt(n).
+  // mean, covariance or threshold, in standard errors of a mean of unit variance, 1 / sqrt(n); n is kMostPrecise at the
+  // most.
   int block = 25;
   // Iterations with gain 1 come first: plain stochastic EM, which forgets the start at EM's rate. They end, after
   // `burn_in` of them at the least and `max_burn_in` at the most, when the change is below 0.5, or has stopped falling:
@@ -40,6 +43,11 @@ struct LatentFitControl {
   int max_iter = 600;
   double tol = 0.2;               // converged when, with falling gain, the change is below it
   int rows_per_iteration = 1000;  // with fewer rows, several sweeps make an iteration
+  // With more rows an iteration visits one of up to `max_batches` batches of at least this many, the next iteration the
+  // next; the other rows count as of their last visit (Neal & Hinton 1998). A block visits every row several times.
+  int rows_per_batch = 1000, max_batches = 10;
+  // With twice as many rows or more, about this many are fitted first, by themselves: a start for all.
+  int rows_first = 4000;
 };
 
 struct LatentTracePoint {
@@ -108,7 +116,7 @@ class LatentFit {
     for (double w : weights_) total_ += w;
     CounterRng rng(key, stream);
     start_latents(data_, parameters_, z_);
-    const size_t n = data.n(), n_chunks = std::min<size_t>(64, std::max<size_t>(1, n / 64));
+    const size_t n = data.n(), n_chunks = std::min<size_t>(256, std::max<size_t>(1, n / 64));
     const std::uint64_t chunk_key = rng.bits64();
     for (size_t k = 0; k < n_chunks; ++k)
       chunks_.emplace_back(data_, n * k / n_chunks, n * (k + 1) / n_chunks, CounterRng(chunk_key, k));
@@ -116,12 +124,18 @@ class LatentFit {
     sweeps_ =
         n > 0 ? std::min(10, std::max(1, control.rows_per_iteration / static_cast<int>(std::min<size_t>(n, 1000000))))
               : 1;
+    const size_t most = static_cast<size_t>(std::max(control.max_batches, 1)),
+                 batch = static_cast<size_t>(std::max(control.rows_per_batch, 1)),
+                 first = static_cast<size_t>(std::max(control.rows_first, 1));
+    n_batches_ = std::max<size_t>(1, std::min({most, n / batch, n_chunks}));
+    if (n >= 2 * first) first_stride_ = std::min(n / first, n_chunks);
   }
 
   void run(int threads, Interrupt& interrupt, Progress& progress, std::atomic<bool>& stop) {
     status_ = LatentStatus::kMaxIter;
     VectorXd block_sum, last_block;
-    int in_block = 0, settled_at = -1;  // iteration at which gain 1 ended
+    int in_block = 0, stage_began = 0;
+    Stage stage = first_stride_ > 1 ? Stage::kFirstRows : Stage::kAllRows;
     progress.total = static_cast<size_t>(control_.max_iter);
     for (iterations_ = 0; iterations_ < control_.max_iter;) {
       if (interrupt.pending()) stop.store(true);
@@ -129,10 +143,9 @@ class LatentFit {
         status_ = LatentStatus::kInterrupted;
         return;
       }
-      const double gain =
-          settled_at < 0 ? 1.0 : std::pow(static_cast<double>(iterations_ - settled_at + 1), -2.0 / 3.0);
+      const double gain = stage == Stage::kAveraging ? falling_gain(iterations_ - stage_began) : 1.0;
       const VectorXd before = packed();
-      if (!step(gain, threads)) {
+      if (!step(gain, stage, threads)) {
         status_ = LatentStatus::kSingular;
         return;
       }
@@ -149,10 +162,14 @@ class LatentFit {
       const double previous = last_change_;
       last_change_ = last_block.size() > 0 ? change(block, last_block) : kInfinity;
       last_block = block;
-      if (settled_at < 0) {
+      if (stage != Stage::kAveraging) {
         const bool flat = last_change_ < 0.5 || (std::isfinite(previous) && last_change_ > 0.7 * previous);
-        if ((flat && iterations_ >= control_.burn_in) || iterations_ >= control_.max_burn_in) {
-          settled_at = iterations_;
+        const int length = iterations_ - stage_began;
+        if ((flat && length >= control_.burn_in) || length >= control_.max_burn_in) {
+          if (stage == Stage::kFirstRows) unpack(last_block);
+          stage = stage == Stage::kFirstRows ? Stage::kAllRows : Stage::kAveraging;
+          stage_began = iterations_;
+          last_change_ = kInfinity;
           last_block.resize(0);
         }
       } else if (last_change_ < control_.tol) {
@@ -194,18 +211,43 @@ class LatentFit {
   // A fixed range of rows with its own stream and sums.
   struct Chunk {
     Chunk(const LatentData& data, size_t begin_, size_t end_, CounterRng rng_)
-        : begin(begin_), end(end_), rng(rng_), sweep(data), moments(data.d()) {
+        : begin(begin_),
+          end(end_),
+          rng(rng_),
+          sweep(data),
+          moments(data.d()),
+          pending(VectorXd::Ones(static_cast<Index>(data.d()))) {
       for (const LatentColumn& c : data.columns()) scores.push_back(empty_score(c));
     }
     size_t begin, end;
     CounterRng rng;
     LatentSweep sweep;
-    LatentMoments moments;
+    LatentMoments moments;  // of its last visit
     std::vector<ThresholdScore> scores;
+    bool visited = false;
+    VectorXd pending;     // D: factors that its latent values have yet to be multiplied by
+    double weight = 0.0;  // of its rows, times the sweeps
     bool failed = false;
   };
 
+  // Gain 1 and some of the rows; gain 1; falling gain.
+  enum class Stage { kFirstRows, kAllRows, kAveraging };
+
+  // (t + 1)^(-2/3) at the t-th pass through the rows, as a gain of each of its iterations.
+  double falling_gain(int iteration) const {
+    const double batches = static_cast<double>(n_batches_);
+    const double window = std::pow(static_cast<double>(iteration) / batches + 1.0, 2.0 / 3.0);
+    return 1.0 / (1.0 + batches * (window - 1.0));
+  }
+
   void visit(Chunk& chunk) {
+    rescale_latents(chunk.pending,
+                    z_.middleCols(static_cast<Index>(chunk.begin), static_cast<Index>(chunk.end - chunk.begin)));
+    chunk.pending.setOnes();
+    chunk.weight = 0.0;
+    // Rows that come late should not take the parameters back to the start.
+    const int settle = first_stride_ > 1 && !chunk.visited ? 10 : 0;
+    chunk.visited = true;
     chunk.moments.clear();
     for (ThresholdScore& s : chunk.scores) s.clear();
     for (const LatentPattern& pattern : data_.patterns()) {
@@ -218,6 +260,7 @@ class LatentFit {
       double weight = 0.0;
       const auto counts = [&](size_t i) { return weights_[i] > 0.0; };
       in_groups<LatentSweep::kLanes>(begin, end, counts, [&](const size_t* rows, size_t count) {
+        for (int s = 0; s < settle; ++s) chunk.sweep.draw_limited(rows, count, z_.data(), chunk.rng);
         for (int s = 0; s < sweeps_; ++s) {
           chunk.sweep.draw_limited(rows, count, z_.data(), chunk.rng, &chunk.scores, weights_.data());
           for (size_t r = 0; r < count; ++r) {
@@ -230,21 +273,30 @@ class LatentFit {
       });
       if (!pattern.missing.empty())
         chunk.moments.add_covariance(pattern.missing, chunk.sweep.missing_covariance(), weight);
+      chunk.weight += weight;
     }
     chunk.moments.flush();
   }
 
-  bool step(double gain, int threads) {
-    parallel_tasks(chunks_.size(), threads, [&](size_t k) { visit(chunks_[k]); });
+  bool step(double gain, Stage stage, int threads) {
+    // The chunks begin, begin + stride, ...
+    const size_t stride = stage == Stage::kFirstRows ? first_stride_ : n_batches_;
+    const size_t begin = stage == Stage::kFirstRows ? 0 : static_cast<size_t>(iterations_) % n_batches_;
+    parallel_tasks((chunks_.size() - begin + stride - 1) / stride, threads,
+                   [&](size_t k) { visit(chunks_[begin + k * stride]); });
     LatentMoments now(data_.d());
     std::vector<ThresholdScore> scores;
     for (const LatentColumn& c : data_.columns()) scores.push_back(empty_score(c));
+    double weight = 0.0;
     for (const Chunk& chunk : chunks_) {
       if (chunk.failed) return false;
+      weight += chunk.weight;
       now.add(chunk.moments);
       for (size_t c = 0; c < scores.size(); ++c) scores[c].add(chunk.scores[c]);
     }
-    const double share = 1.0 / static_cast<double>(sweeps_);
+    // Rows not yet visited: in proportion.
+    const double share = total_ / weight;
+    if (!std::isfinite(share)) return false;
     moments_.sum += gain * (share * now.sum - moments_.sum);
     moments_.cross += gain * (share * now.cross - moments_.cross);
     for (size_t c = 0; c < scores.size(); ++c) {
@@ -259,9 +311,11 @@ class LatentFit {
     const MatrixXd covariance = (moments_.scatter(total_) + prior_scatter) / (total_ + prior_.df);
     const VectorXd f = unit_factors(data_.columns(), covariance);
     if (!parameters_.set(f.cwiseProduct(mean), f.asDiagonal() * covariance * f.asDiagonal())) return false;
-    rescale_latents(f, z_);
-    moments_.sum = f.cwiseProduct(moments_.sum);
-    moments_.cross = f.asDiagonal() * moments_.cross * f.asDiagonal();
+    moments_.rescale(f);
+    for (Chunk& chunk : chunks_) {
+      chunk.moments.rescale(f);
+      chunk.pending = chunk.pending.cwiseProduct(f);
+    }
     return true;
   }
 
@@ -311,7 +365,8 @@ class LatentFit {
   }
 
   double change(const VectorXd& a, const VectorXd& b) const {
-    return a.size() > 0 ? std::sqrt(std::max(total_, 1.0)) * (a - b).cwiseAbs().maxCoeff() : 0.0;
+    return a.size() > 0 ? std::sqrt(std::min(std::max(total_, 1.0), kMostPrecise)) * (a - b).cwiseAbs().maxCoeff()
+                        : 0.0;
   }
 
   double log_det() const {
@@ -330,6 +385,7 @@ class LatentFit {
   MatrixXd z_;  // D x n
   double total_ = 0.0;
   int sweeps_ = 1;
+  size_t n_batches_ = 1, first_stride_ = 1;
   LatentStatus status_ = LatentStatus::kMaxIter;
   int iterations_ = 0;
   double last_change_ = kInfinity;

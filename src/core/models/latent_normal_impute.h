@@ -390,6 +390,8 @@ class LatentImputer {
     control.burn_in = control.max_burn_in = 2 * control.block;
     control.max_iter = control.burn_in + control.block;
     control.rows_per_iteration = 300;
+    control.max_batches = 1;
+    control.rows_first = std::numeric_limits<int>::max();
     const std::uint64_t key = rng.bits64();
     LatentFit fit(data_, weights, prior_, mode_, control, key, 0);
     Progress inner;
