@@ -61,10 +61,6 @@ mvnorm_information_ <- function(x, weights, prior, cell_priors, mean, covariance
     .Call(`_emkit_mvnorm_information_`, x, weights, prior, cell_priors, mean, covariance, what, meat, threads)
 }
 
-mvnorm_objective_ <- function(x, weights, prior, mean, covariance, threads) {
-    .Call(`_emkit_mvnorm_objective_`, x, weights, prior, mean, covariance, threads)
-}
-
 mvnorm_impute_ <- function(x, fit, prior, posterior_prior, method, m, first, spacing, lower, upper, cell_priors, control, n_traced, threads, show) {
     .Call(`_emkit_mvnorm_impute_`, x, fit, prior, posterior_prior, method, m, first, spacing, lower, upper, cell_priors, control, n_traced, threads, show)
 }

@@ -261,21 +261,6 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
-// mvnorm_objective_
-Rcpp::NumericVector mvnorm_objective_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean, Rcpp::NumericMatrix covariance, int threads);
-RcppExport SEXP _emkit_mvnorm_objective_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP meanSEXP, SEXP covarianceSEXP, SEXP threadsSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
-    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
-    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::List> >::type prior(priorSEXP);
-    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type mean(meanSEXP);
-    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type covariance(covarianceSEXP);
-    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
-    rcpp_result_gen = Rcpp::wrap(mvnorm_objective_(x, weights, prior, mean, covariance, threads));
-    return rcpp_result_gen;
-END_RCPP
-}
 // mvnorm_impute_
 Rcpp::List mvnorm_impute_(Rcpp::NumericMatrix x, Rcpp::List fit, Rcpp::Nullable<Rcpp::List> prior, Rcpp::List posterior_prior, std::string method, int m, int first, int spacing, Rcpp::NumericVector lower, Rcpp::NumericVector upper, Rcpp::NumericMatrix cell_priors, Rcpp::List control, int n_traced, int threads, SEXP show);
 RcppExport SEXP _emkit_mvnorm_impute_(SEXP xSEXP, SEXP fitSEXP, SEXP priorSEXP, SEXP posterior_priorSEXP, SEXP methodSEXP, SEXP mSEXP, SEXP firstSEXP, SEXP spacingSEXP, SEXP lowerSEXP, SEXP upperSEXP, SEXP cell_priorsSEXP, SEXP controlSEXP, SEXP n_tracedSEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -428,7 +413,6 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_mvnorm_fit_statistics_", (DL_FUNC) &_emkit_mvnorm_fit_statistics_, 5},
     {"_emkit_mvnorm_statistics_", (DL_FUNC) &_emkit_mvnorm_statistics_, 3},
     {"_emkit_mvnorm_information_", (DL_FUNC) &_emkit_mvnorm_information_, 9},
-    {"_emkit_mvnorm_objective_", (DL_FUNC) &_emkit_mvnorm_objective_, 6},
     {"_emkit_mvnorm_impute_", (DL_FUNC) &_emkit_mvnorm_impute_, 15},
     {"_emkit_mvnorm_rows_", (DL_FUNC) &_emkit_mvnorm_rows_, 8},
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},

@@ -335,22 +335,6 @@ Rcpp::List mvnorm_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::Numer
                             Rcpp::Named("patterns") = patterns_of(problem.statistics()));
 }
 
-// Objective at given parameters, in the user's units.
-// [[Rcpp::export(rng = false)]]
-Rcpp::NumericVector mvnorm_objective_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
-                                      Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericVector mean,
-                                      Rcpp::NumericMatrix covariance, int threads) {
-  const RawInput input(x, weights, R_NilValue);
-  const VectorXd mu = Rcpp::as<VectorXd>(mean);
-  const MatrixXd sigma = Rcpp::as<MatrixXd>(covariance);
-  const ScaledProblem problem(input.raw(), own_moments(mu, sigma), Rcpp::NumericMatrix(0, 4), threads);
-  MvnMissing model(problem.statistics(), problem.prior(prior), threads);
-  if (!model.set_parameters(problem.scaled_mean(mu), problem.scaled_matrix(sigma)))
-    return Rcpp::NumericVector::create(NA_REAL, NA_REAL);
-  const Objective o = problem.user_objective(model.e_step(), model.prior());
-  return Rcpp::NumericVector::create(o.loglik, o.log_prior);
-}
-
 namespace {
 
 ImputeMethod impute_method(const std::string& name) {

@@ -193,7 +193,7 @@ class MvnInformation {
     return l.solve(MatrixXd(half.transpose()));
   }
 
-  // Shift of the mean of a group's observed cells, then of its cells with priors.
+  // Shift of the mean of a group's observed cells.
   VectorXd shift_of(const PatternGroup& g) const {
     const std::vector<size_t>& obs = g.pattern->observed;
     VectorXd shift(static_cast<Index>(obs.size()));
