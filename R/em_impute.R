@@ -53,6 +53,11 @@
 #' (name or number), `mean` and `sd`, or `row`, `column`, `lower`, `upper` and `confidence`; row 0 stands for all
 #' missing cells of the column. They can be given where all incomplete columns are numeric.
 #'
+#' Posterior draws of a joint normal need a prior also where the fit has none: \eqn{|\Sigma|^{-1}}, under which the
+#' regression of each column on all others has the n - p degrees of freedom of linear regression. With fewer than three
+#' rows for each of the p columns its exponent rises towards that of Jeffreys, \eqn{(p + 1) / 2}, and the pseudo-observations
+#' of a ridge come on top. The latent normal model has a weak inverse Wishart prior, which `fit$prior` describes.
+#'
 #' @section Panel data:
 #' `time` and `cs` name the columns of the time and of the cross-section unit; they are carried, and are not in the
 #' model by themselves. Further arguments, as in Amelia: `polytime` (0 to 3), the degree of a polynomial of time;

@@ -421,6 +421,17 @@ Rcpp::List mvnorm_impute_(Rcpp::NumericMatrix x, Rcpp::List fit, Rcpp::Nullable<
                             Rcpp::Named("monotone") = imputer.monotone(), Rcpp::Named("trace") = traced);
 }
 
+namespace {
+
+RowQuantity row_quantity(const std::string& name) {
+  if (name == "mean") return RowQuantity::kMean;
+  if (name == "draw") return RowQuantity::kDraw;
+  if (name == "sd") return RowQuantity::kDeviation;
+  return name == "distance" ? RowQuantity::kDistance : RowQuantity::kLogDensity;
+}
+
+}  // namespace
+
 // Rows at given parameters. `what`: "mean" or "draw" (n x p, missing cells filled in), "sd" (n x p conditional standard
 // deviations, 0 where observed), "log_density" or "distance" (n, of the observed cells). `key`: of the draws.
 // [[Rcpp::export(rng = false)]]
@@ -453,79 +464,8 @@ SEXP mvnorm_rows_(Rcpp::NumericMatrix x, Rcpp::NumericVector mean, Rcpp::Numeric
     else
       std::copy(x.begin(), x.end(), filled.begin());
   }
-  double* const out = density ? scalar.begin() : filled.begin();
-  const ObservedBits bits(raw.x, raw.n, raw.d);
-  const RowGroups groups = group_rows_by_pattern(bits, raw.d, raw.n, [](size_t i) { return i; }, [](size_t) { return true; });
-  const std::uint64_t stream_key = as_key(key);
-  std::atomic<bool> fine{true};
-  // Pieces of patterns, so that one large pattern keeps all threads busy.
-  struct Piece {
-    size_t pattern, begin, end;
-  };
-  std::vector<Piece> pieces;
-  for (size_t p = 0; p < groups.patterns.size(); ++p)
-    for (size_t b = groups.patterns[p].begin; b < groups.patterns[p].end; b += 4096)
-      pieces.push_back({p, b, std::min<size_t>(b + 4096, groups.patterns[p].end)});
-  parallel_tasks(pieces.size(), raw.n < 1000 ? 1 : threads, [&](size_t i) {
-    const Pattern& pattern = groups.patterns[pieces[i].pattern];
-    if (pattern.complete() && !density) return;
-    const size_t o = pattern.observed.size(), m = pattern.missing.size();
-    PatternConditional conditional(raw.d);
-    PatternGroup group;
-    group.pattern = &pattern;
-    group.n = 1.0;
-    std::vector<double> observed(raw.d);
-    Eigen::LLT<MatrixXd> block;
-    double constant = 0.0;
-    if (density) {
-      MatrixXd s(static_cast<Index>(o), static_cast<Index>(o));
-      for (size_t a = 0; a < o; ++a) {
-        constant -= 0.5 * kLog2Pi + std::log(units.sd[pattern.observed[a]]);
-        for (size_t b = 0; b < o; ++b)
-          s(static_cast<Index>(a), static_cast<Index>(b)) =
-              point.covariance(static_cast<Index>(pattern.observed[a]), static_cast<Index>(pattern.observed[b]));
-      }
-      if (o > 0) {
-        block.compute(s);
-        if (block.info() != Eigen::Success) {
-          fine = false;
-          return;
-        }
-        constant -= MatrixXd(block.matrixL()).diagonal().array().log().sum();
-      }
-    } else if (!conditional.prepare(point, group, what == "draw" ? &bounds : nullptr)) {
-      fine = false;
-      return;
-    }
-    const std::vector<double> deviations = what == "sd" ? conditional.deviations() : std::vector<double>();
-    for (size_t position = pieces[i].begin; position < pieces[i].end; ++position) {
-      const size_t row = groups.order[position];
-      if (what == "sd") {
-        for (size_t h = 0; h < m; ++h)
-          out[pattern.missing[h] * raw.n + row] = deviations[h] * units.sd[pattern.missing[h]];
-        continue;
-      }
-      for (size_t l = 0; l < o; ++l) {
-        const size_t j = pattern.observed[l];
-        observed[l] = (raw.x[j * raw.n + row] - units.mean[j]) / units.sd[j];
-      }
-      if (density) {
-        double distance = 0.0;
-        if (o > 0) {
-          const VectorXd z = block.matrixL().solve(Eigen::Map<const VectorXd>(observed.data(), static_cast<Index>(o)));
-          distance = z.squaredNorm();
-        }
-        out[row] = what == "distance" ? distance : constant - 0.5 * distance;
-        continue;
-      }
-      CounterRng rng(stream_key, row);
-      const double* cells = what == "mean" ? conditional.mean(observed.data()) : conditional.draw(observed.data(), rng);
-      for (size_t h = 0; h < m; ++h) {
-        const size_t j = pattern.missing[h];
-        out[j * raw.n + row] = units.mean[j] + units.sd[j] * cells[h];
-      }
-    }
-  });
+  const bool fine = evaluate_rows(raw, point, units, row_quantity(what), bounds, as_key(key), threads,
+                                  density ? scalar.begin() : filled.begin());
   if (!fine) Rcpp::stop("the covariance matrix of a pattern's variables is not positive definite");
   if (density) return scalar;
   return filled;

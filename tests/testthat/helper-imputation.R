@@ -61,3 +61,17 @@ completed_by_hand <- function(x, i) {
   }
   data
 }
+
+# Data sets that differ in the values of some cells, and fits to them.
+imputed_air <- function(m = 10, seed = 1) {
+  with_seed(seed, {
+    air <- transform(airquality, log_ozone = log(Ozone), month = factor(Month))
+    fit <- lm(log_ozone ~ Wind + Temp, air)
+    lost <- is.na(air$Ozone)
+    lapply(seq_len(m), function(i) {
+      draw <- predict(fit, air[lost, ]) + rnorm(sum(lost), sd = sigma(fit))
+      data <- replace(air, "log_ozone", replace(air$log_ozone, lost, draw))
+      transform(data, high = as.integer(log_ozone > 3.4))
+    })
+  })
+}

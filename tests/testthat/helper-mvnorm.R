@@ -315,3 +315,12 @@ hide_mvnorm_path <- function(lines) {
   text <- gsub("(?s)expected remaining gain\\s+.*?\\.\n", "expected remaining gain <gain>.\n", text, perl = TRUE)
   strsplit(text, "\n")[[1]]
 }
+
+# File matching: a and b are never observed in the same row.
+data_file_matching <- function() {
+  x <- data_normal(80, 3, 0, seed = 31)
+  colnames(x) <- c("a", "b", "z")
+  x[1:40, "a"] <- NA
+  x[41:80, "b"] <- NA
+  x
+}

@@ -457,10 +457,7 @@ test_that("a vague observation-level prior changes nothing, a sharp one is like 
 # --- what the data do not determine -----------------------------------------------------------------
 
 test_that("file matching: variables never observed together are named, and the covariance that is not determined", {
-  x <- data_normal(80, 3, 0, seed = 31)
-  colnames(x) <- c("a", "b", "z")
-  x[1:40, "a"] <- NA
-  x[41:80, "b"] <- NA
+  x <- data_file_matching()
   warning <- expect_warning(fit <- em_mvnorm(x), class = "em_warning_not_identified")
   expect_identical(warning$coefficients, "covariance[b,a]")
   expect_match(conditionMessage(warning), "a and b", fixed = TRUE)

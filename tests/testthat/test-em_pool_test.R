@@ -2,16 +2,7 @@
 
 # Imputed data of airquality, and the fits of a larger and a smaller model.
 tested_data <- function(m = 8) {
-  with_seed(3, {
-    air <- transform(airquality, log_ozone = log(Ozone), month = factor(Month))
-    fit <- lm(log_ozone ~ Wind + Temp, air)
-    lost <- is.na(air$Ozone)
-    lapply(seq_len(m), function(i) {
-      draw <- predict(fit, air[lost, ]) + rnorm(sum(lost), sd = sigma(fit))
-      data <- replace(air, "log_ozone", replace(air$log_ozone, lost, draw))
-      transform(data, high = as.integer(log_ozone > 3.4), count = round(exp(log_ozone)))
-    })
-  })
+  lapply(imputed_air(m, seed = 3), function(d) transform(d, count = round(exp(log_ozone))))
 }
 larger <- function() lapply(tested_data(), function(d) lm(log_ozone ~ Wind + Temp + month, d))
 smaller <- function() lapply(tested_data(), function(d) lm(log_ozone ~ Wind + Temp, d))

@@ -63,10 +63,7 @@ test_that("under MCAR the p-values are about uniform, under MAR they are small",
 })
 
 test_that("where the covariance is not determined there is no p-value, and the variables are named", {
-  x <- data_normal(80, 3, 0, seed = 31)
-  colnames(x) <- c("a", "b", "z")
-  x[1:40, "a"] <- NA
-  x[41:80, "b"] <- NA
+  x <- data_file_matching()
   warning <- expect_warning(test <- mcar_test(x), class = "em_warning_not_identified")
   expect_identical(warning$coefficients, "covariance[b,a]")
   expect_true(is.na(test$p.value))

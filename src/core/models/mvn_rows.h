@@ -1,11 +1,14 @@
 // Rows under given parameters of a normal distribution: what is missing given what is observed.
 #pragma once
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
 #include "../math/random.h"
 #include "../math/truncated_normal.h"
+#include "../parallel/reduce.h"
 #include "mvn_pattern_step.h"
 
 namespace emkit {
@@ -121,5 +124,91 @@ class PatternConditional {
   bool bounded_ = false;
   std::vector<double> shift_, mean_, noise_;
 };
+
+enum class RowQuantity { kMean, kDraw, kDeviation, kLogDensity, kDistance };
+
+// One quantity of every row at a point whose variables have mean 0 and variance 1 in `units`, the data being in the
+// user's. kMean, kDraw: the missing cells of `out` (n x d, a copy of the data) are filled in; kDeviation: their
+// conditional standard deviations; kLogDensity, kDistance: of the observed cells of each row (`out` of length n). Row i
+// draws from stream i of the key. False on numerical trouble.
+inline bool evaluate_rows(const RawData& raw, const MvnPoint& point, const ColumnMoments& units, RowQuantity what,
+                          const CellBounds& bounds, std::uint64_t key, int threads, double* out) {
+  const bool density = what == RowQuantity::kLogDensity || what == RowQuantity::kDistance;
+  const ObservedBits bits(raw.x, raw.n, raw.d);
+  const RowGroups groups =
+      group_rows_by_pattern(bits, raw.d, raw.n, [](size_t i) { return i; }, [](size_t) { return true; });
+  std::atomic<bool> fine{true};
+  // Pieces of patterns, so that one large pattern keeps all threads busy.
+  struct Piece {
+    size_t pattern, begin, end;
+  };
+  std::vector<Piece> pieces;
+  for (size_t p = 0; p < groups.patterns.size(); ++p)
+    for (size_t b = groups.patterns[p].begin; b < groups.patterns[p].end; b += 4096)
+      pieces.push_back({p, b, std::min<size_t>(b + 4096, groups.patterns[p].end)});
+  parallel_tasks(pieces.size(), raw.n < 1000 ? 1 : threads, [&](size_t i) {
+    const Pattern& pattern = groups.patterns[pieces[i].pattern];
+    if (pattern.complete() && !density) return;
+    const size_t o = pattern.observed.size(), m = pattern.missing.size();
+    PatternConditional conditional(raw.d);
+    PatternGroup group;
+    group.pattern = &pattern;
+    group.n = 1.0;
+    std::vector<double> observed(raw.d);
+    Eigen::LLT<MatrixXd> block;
+    double constant = 0.0;
+    if (density) {
+      MatrixXd s(static_cast<Index>(o), static_cast<Index>(o));
+      for (size_t a = 0; a < o; ++a) {
+        constant -= 0.5 * kLog2Pi + std::log(units.sd[pattern.observed[a]]);
+        for (size_t b = 0; b < o; ++b)
+          s(static_cast<Index>(a), static_cast<Index>(b)) =
+              point.covariance(static_cast<Index>(pattern.observed[a]), static_cast<Index>(pattern.observed[b]));
+      }
+      if (o > 0) {
+        block.compute(s);
+        if (block.info() != Eigen::Success) {
+          fine = false;
+          return;
+        }
+        constant -= MatrixXd(block.matrixL()).diagonal().array().log().sum();
+      }
+    } else if (!conditional.prepare(point, group, what == RowQuantity::kDraw ? &bounds : nullptr)) {
+      fine = false;
+      return;
+    }
+    std::vector<double> deviations;
+    if (what == RowQuantity::kDeviation) deviations = conditional.deviations();
+    for (size_t position = pieces[i].begin; position < pieces[i].end; ++position) {
+      const size_t row = groups.order[position];
+      if (what == RowQuantity::kDeviation) {
+        for (size_t h = 0; h < m; ++h)
+          out[pattern.missing[h] * raw.n + row] = deviations[h] * units.sd[pattern.missing[h]];
+        continue;
+      }
+      for (size_t l = 0; l < o; ++l) {
+        const size_t j = pattern.observed[l];
+        observed[l] = (raw.x[j * raw.n + row] - units.mean[j]) / units.sd[j];
+      }
+      if (density) {
+        double distance = 0.0;
+        if (o > 0) {
+          const VectorXd z = block.matrixL().solve(Eigen::Map<const VectorXd>(observed.data(), static_cast<Index>(o)));
+          distance = z.squaredNorm();
+        }
+        out[row] = what == RowQuantity::kDistance ? distance : constant - 0.5 * distance;
+        continue;
+      }
+      CounterRng rng(key, row);
+      const double* cells = what == RowQuantity::kMean ? conditional.mean(observed.data())
+                                                       : conditional.draw(observed.data(), rng);
+      for (size_t h = 0; h < m; ++h) {
+        const size_t j = pattern.missing[h];
+        out[j * raw.n + row] = units.mean[j] + units.sd[j] * cells[h];
+      }
+    }
+  });
+  return fine;
+}
 
 }  // namespace emkit
