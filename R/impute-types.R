@@ -204,8 +204,9 @@ place_columns <- function(encoder) {
     next_column <- next_column + width
   }
   collect <- function(field, default) {
+    # a column that stays out of the model has limits, but no place for them
     unlist(lapply(encoder$specs, function(s) {
-      if (is.null(s[[field]])) rep(default, length(s$variables)) else s[[field]]
+      rep_len(if (is.null(s[[field]])) default else s[[field]], length(s$variables))
     }), use.names = FALSE)
   }
   encoder$variables <- as.character(unlist(lapply(encoder$specs, `[[`, "variables"), use.names = FALSE))

@@ -62,6 +62,8 @@ class ScaledProblem {
 
   CellBounds scaled_bounds(const Rcpp::NumericVector& lower, const Rcpp::NumericVector& upper) const {
     CellBounds out;
+    if (static_cast<size_t>(lower.size()) != center_.size() || upper.size() != lower.size())
+      Rcpp::stop("there must be limits for every column");
     for (R_xlen_t j = 0; j < lower.size(); ++j) {
       const size_t i = static_cast<size_t>(j);
       out.lower.push_back((lower[j] - center_[i]) / scale_[i]);

@@ -92,3 +92,18 @@ test_that("semicontinuous columns keep their mass points and have values between
   expect_true(all(imp$imputed$expense >= 0))
   expect_match(impute(d)$columns$note[2], "semicontinuous")
 })
+
+test_that("bounds stay with their columns when a column before them is not in the model", {
+  # w is linear in u and v, all complete, and stays out; the bounds of y, which comes after, must reach y
+  d <- with_seed(31, data.frame(u = stats::rnorm(60), v = stats::rnorm(60)))
+  d$w <- d$u - 2 * d$v
+  d$x <- with_seed(32, d$u + stats::rnorm(60))
+  d$y <- with_seed(33, d$v + stats::rnorm(60))
+  d$x[1:15] <- NA
+  d$y[10:30] <- NA
+  imp <- quietly(impute(d, m = 5, bounds = list(y = c(-0.1, 0.4), w = c(-20, 20))))
+  expect_length(imp$encoder$lower, length(imp$encoder$variables))
+  expect_identical(imp$encoder$lower[imp$encoder$variables == "y"], -0.1)
+  expect_true(all(imp$imputed$y >= -0.1 & imp$imputed$y <= 0.4))
+  expect_gt(diff(range(imp$imputed$x)), 1)
+})
