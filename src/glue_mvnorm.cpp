@@ -62,8 +62,9 @@ class ScaledProblem {
 
   CellBounds scaled_bounds(const Rcpp::NumericVector& lower, const Rcpp::NumericVector& upper) const {
     CellBounds out;
-    if (static_cast<size_t>(lower.size()) != center_.size() || upper.size() != lower.size())
-      Rcpp::stop("there must be limits for every column");
+    // None, or for every column.
+    if (upper.size() != lower.size() || (lower.size() > 0 && static_cast<size_t>(lower.size()) != center_.size()))
+      Rcpp::stop("there must be limits for every column, or none");
     for (R_xlen_t j = 0; j < lower.size(); ++j) {
       const size_t i = static_cast<size_t>(j);
       out.lower.push_back((lower[j] - center_[i]) / scale_[i]);
