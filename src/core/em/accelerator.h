@@ -29,6 +29,9 @@ class Accelerator {
 
   // Puts the plain EM step in place of the last accelerated one; false when the last step was a plain one.
   virtual bool retreat(EmModel& model) = 0;
+
+  // Forgets the steps so far: the model has been moved.
+  virtual void restart() = 0;
 };
 
 struct AcceleratorEntry {

@@ -57,6 +57,13 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
         confirming = 0;
         continue;
       }
+      // A Newton step in place of an M-step can overshoot; some part of it goes uphill.
+      if (!first && model.shorten_step()) {
+        accelerator.restart();
+        step = Accelerator::Step::kPlain;
+        confirming = 0;
+        continue;
+      }
       if (now.finite()) result.objective = now;
       return finish(now.finite() ? Status::kNonMonotone : Status::kDegenerate);
     }

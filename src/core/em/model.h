@@ -45,6 +45,10 @@ class EmModel {
   virtual bool pack(double* point) const = 0;
   virtual bool unpack(const double* point) = 0;
 
+  // After an m_step() that goes uphill without reaching a maximum (one Newton step, say): moves half of the way back to
+  // the parameters it came from. False when the last m_step() maximised, or when there is nothing left to go back.
+  virtual bool shorten_step() { return false; }
+
   virtual Degeneracy degeneracy() const = 0;
 
   // How large the rounding error of the objective may be at the current parameters, where it is more than that of a sum

@@ -60,6 +60,11 @@ class Anderson final : public Accelerator {
     return true;
   }
 
+  void restart() override {
+    extrapolated_ = false;
+    forget();
+  }
+
  private:
   // The ridge keeps c bounded when the stored steps are nearly dependent.
   Eigen::VectorXd correction() const {

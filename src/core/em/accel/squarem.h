@@ -30,6 +30,11 @@ class Squarem final : public Accelerator {
     return model.unpack(plain_.data());
   }
 
+  void restart() override {
+    extrapolated_ = false;
+    path_.clear();
+  }
+
  private:
   bool extrapolate(EmModel& model) {
     const std::vector<double>&t0 = path_[0], &t1 = path_[1], &t2 = path_[2];
