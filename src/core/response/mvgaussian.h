@@ -117,10 +117,13 @@ class MvGaussianResponse final : public Response {
     for (size_t k = 0; k < k_; ++k) total += s[k * size];
     if (!std::isfinite(total)) return invalid({Degeneracy::Kind::kNotFinite, 0});
     if (!(total > kVanishedWeight)) return true;
+    // A power of two leaves the moments' digits alone.
+    const double tiny = std::exp2(std::ceil(std::log2(2.0 * kTinyShare * total)));
     for (size_t k = 0; k < k_; ++k)
-      if (!(s[k * size] > kTinyShare * total)) stand_in(k, 2.0 * kTinyShare * total, s.data() + k * size);
+      if (!(s[k * size] > kTinyShare * total)) stand_in(k, tiny, s.data() + k * size);
     if (!emission_->m_step(s.data())) return invalid(emission_->degeneracy());
     for (size_t k = 0; k < k_; ++k) counts_(at(k)) = s[k * size];
+    refresh(natural_);
     return true;
   }
 
@@ -128,18 +131,13 @@ class MvGaussianResponse final : public Response {
 
   void set_overall() override {
     emission_->set_overall();
-    if (any_fixed_) set_scaled(emission_->means(), covariances());
+    if (any_fixed_)
+      set_scaled(emission_->means(), covariances(), fixed_);
+    else
+      refresh(natural_);
   }
 
-  MatrixXd parameters() const override {
-    MatrixXd out(at(n_parameters()), at(k_));
-    for (size_t k = 0; k < k_; ++k) {
-      out.col(at(k)).head(at(d_)) = center_ + scale_.cwiseProduct(emission_->means().col(at(k)));
-      const MatrixXd sigma = scale_.asDiagonal() * emission_->covariance(k) * scale_.asDiagonal();
-      out.col(at(k)).tail(at(d_ * d_)) = Eigen::Map<const VectorXd>(sigma.data(), sigma.size());
-    }
-    return out;
-  }
+  MatrixXd parameters() const override { return natural_; }
 
   bool set_parameters(const MatrixXd& natural) override {
     if (natural.rows() != at(n_parameters()) || natural.cols() != at(k_) || !natural.allFinite())
@@ -150,7 +148,7 @@ class MvGaussianResponse final : public Response {
       means.col(at(k)) = to_scaled_mean(natural.col(at(k)).head(at(d_)));
       sigma.push_back(to_scaled_covariance(natural.col(at(k)).tail(at(d_ * d_))));
     }
-    return set_scaled(means, sigma);
+    return set_scaled(means, sigma, natural);
   }
 
   size_t n_coordinates() const override { return n_coordinates_; }
@@ -197,7 +195,7 @@ class MvGaussianResponse final : public Response {
           for (size_t l = 0; l < j; ++l, ++i) u(at(j), at(l)) = point[static_cast<size_t>(lower_at_[k]) + i];
       sigma[k] = std::exp(2.0 * point[volume_at_[k]]) * (u * u.transpose());
     }
-    return set_scaled(means, sigma);
+    return set_scaled(means, sigma, natural_);
   }
 
   // dQ = tr(G dSigma) with G = (P S P - n P) / 2, P = Sigma^-1 and S the scatter about the mean; with Sigma = L L',
@@ -255,6 +253,7 @@ class MvGaussianResponse final : public Response {
     if (!counts.allFinite() || !(counts.minCoeff() > 0.0)) return false;
     if (!emission_->unpack(point + k_, counts)) return false;
     counts_ = counts;
+    refresh(natural_);
     return true;
   }
 
@@ -382,8 +381,30 @@ class MvGaussianResponse final : public Response {
     return out;
   }
 
-  // In scaled units; what is fixed takes its own values.
-  bool set_scaled(MatrixXd means, std::vector<MatrixXd> sigma) {
+  // The parameters in the user's units. Numbers that agree with those already known, but for the rounding of the change
+  // of units, are these: what is set or kept comes back to the last digit.
+  void refresh(const MatrixXd& known) {
+    MatrixXd out(at(n_parameters()), at(k_));
+    for (size_t k = 0; k < k_; ++k) {
+      out.col(at(k)).head(at(d_)) = center_ + scale_.cwiseProduct(emission_->means().col(at(k)));
+      const MatrixXd sigma = scale_.asDiagonal() * emission_->covariance(k) * scale_.asDiagonal();
+      out.col(at(k)).tail(at(d_ * d_)) = Eigen::Map<const VectorXd>(sigma.data(), sigma.size());
+      for (size_t i = 0; known.size() > 0 && i < n_parameters(); ++i) {
+        double size = std::abs(out(at(i), at(k)));
+        if (i < d_) {
+          size += std::abs(center_(at(i))) + scale_(at(i));
+        } else {
+          const size_t row = (i - d_) % d_, column = (i - d_) / d_;
+          size += std::sqrt(sigma(at(row), at(row)) * sigma(at(column), at(column)));
+        }
+        if (std::abs(out(at(i), at(k)) - known(at(i), at(k))) <= kSameDigits * size) out(at(i), at(k)) = known(at(i), at(k));
+      }
+    }
+    natural_ = out;
+  }
+
+  // In scaled units; what is fixed takes its own values. `known`: see refresh().
+  bool set_scaled(MatrixXd means, std::vector<MatrixXd> sigma, const MatrixXd& known) {
     const MatrixXd means_before = emission_->means();
     const std::vector<MatrixXd> before = covariances();
     for (size_t k = 0; k < k_; ++k) {
@@ -397,6 +418,10 @@ class MvGaussianResponse final : public Response {
       return invalid(why);
     }
     counts_ = ones;
+    MatrixXd same = known;
+    for (Index i = 0; i < fixed_.size() && fixed_.size() == same.size(); ++i)
+      if (!std::isnan(fixed_.data()[i])) same.data()[i] = fixed_.data()[i];
+    refresh(same);
     return true;
   }
 
@@ -429,6 +454,7 @@ class MvGaussianResponse final : public Response {
   // The tile as scaled; true when all its positions hold complete rows. Otherwise w.code tells their patterns.
   bool load(const RowTile& rows, Space& w) const {
     const size_t size = rows.size();
+    w.code.assign(kTileRows, -1);
     for (size_t j = 0; j < d_; ++j) {
       double* x = w.x.data() + j * kTileRows;
       const double center = center_(at(j)), inverse = 1.0 / scale_(at(j));
@@ -437,7 +463,8 @@ class MvGaussianResponse final : public Response {
     }
     if (code_of_.empty()) {
       if (tile_is_whole(rows)) return true;
-      for (size_t i = 0; i < size; ++i) w.code[i] = rows.row(i) < 0 ? -1 : 0;
+      for (size_t i = 0; i < size; ++i)
+        if (rows.row(i) >= 0) w.code[i] = 0;
       return false;
     }
     rows.load(code_of_.data(), -1, w.code.data());
@@ -448,7 +475,7 @@ class MvGaussianResponse final : public Response {
   template <class Visit>
   void for_each_group(Space& w, const Visit& visit) const {
     w.order.clear();
-    for (size_t i = 0; i < kTileRows && i < w.code.size(); ++i)
+    for (size_t i = 0; i < kTileRows; ++i)
       if (w.code[i] >= 0) w.order.push_back(i);
     std::stable_sort(w.order.begin(), w.order.end(), [&](size_t a, size_t b) { return w.code[a] < w.code[b]; });
     for (size_t begin = 0, end = 0; begin < w.order.size(); begin = end) {
@@ -479,6 +506,7 @@ class MvGaussianResponse final : public Response {
     return *w.density[place];
   }
 
+  static constexpr double kSameDigits = 1e-15;
   static constexpr double kTinyShare = 1e-9;          // GaussianEmission's own least share
   static constexpr double kLargestLogCount = 700.0;
   static constexpr size_t kKeptPatterns = 256;
@@ -497,6 +525,7 @@ class MvGaussianResponse final : public Response {
   size_t n_coordinates_ = 0;
   std::unique_ptr<GaussianEmission> emission_;
   VectorXd counts_;                  // behind the emission's moments
+  MatrixXd natural_;                 // m x K
   std::uint64_t version_ = 1;        // of the parameters that densities are made at
   Degeneracy degeneracy_;
 };
