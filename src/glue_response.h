@@ -15,10 +15,20 @@ inline SEXP list_entry(const Rcpp::List& list, const char* name) {
   return list.containsElementNamed(name) ? static_cast<SEXP>(list[name]) : R_NilValue;
 }
 
-inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_components) {
+// A list in the core's terms, from which responses can be made on any thread.
+struct ResponseInput {
+  const ResponseEntry* entry = nullptr;
+  ResponseData data;
+  ResponseOptions options;
+
+  std::unique_ptr<Response> make(size_t n_components) const { return entry->make(data, n_components, options); }
+};
+
+inline ResponseInput as_response_input(const Rcpp::List& spec) {
+  ResponseInput out;
   const std::string family = Rcpp::as<std::string>(spec["family"]);
-  const ResponseEntry* entry = find_response(family);
-  if (!entry) Rcpp::stop("unknown family of responses: %s", family);
+  out.entry = find_response(family);
+  if (!out.entry) Rcpp::stop("unknown family of responses: %s", family);
 
   // A conversion would make a copy that is gone when this function returns.
   const auto doubles = [](SEXP value) {
@@ -26,7 +36,7 @@ inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_co
     return static_cast<const double*>(REAL(value));
   };
   const SEXP y = spec["y"], x = list_entry(spec, "x"), offset = list_entry(spec, "offset");
-  ResponseData data;
+  ResponseData& data = out.data;
   data.y = doubles(y);
   data.n = static_cast<size_t>(Rf_nrows(y));
   data.n_columns = static_cast<size_t>(Rf_ncols(y));
@@ -40,7 +50,7 @@ inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_co
     data.offset = doubles(offset);
   }
 
-  ResponseOptions options;
+  ResponseOptions& options = out.options;
   if (const SEXP link = list_entry(spec, "link"); !Rf_isNull(link)) options.link = Rcpp::as<std::string>(link);
   if (const SEXP given = list_entry(spec, "options"); !Rf_isNull(given)) {
     const Rcpp::List list(given);
@@ -59,7 +69,11 @@ inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_co
     const Rcpp::LogicalVector flags(shared);
     options.shared.assign(flags.begin(), flags.end());
   }
-  return entry->make(data, n_components, options);
+  return out;
+}
+
+inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_components) {
+  return as_response_input(spec).make(n_components);
 }
 
 // Of a list of specs.
