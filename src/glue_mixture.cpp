@@ -12,13 +12,16 @@ namespace {
 // A mixture's data and model as R gives them:
 // - data: responses (a list of specifications, see glue_response.h), n, known (n or NULL), weights (n or NULL),
 //   x_proportions (n x q or NULL);
-// - model: n_components, proportions = list(kind = "free", "equal", "fixed" or "logit", fixed = K numbers, NA where free).
+// - model: n_components, proportions = list(kind = "free", "equal", "fixed" or "logit", fixed = K numbers, NA where free),
+//   least_size (see ResponseMixture).
 class MixtureInput {
  public:
   MixtureInput(const Rcpp::List& data, const Rcpp::List& model)
-      : n_(Rcpp::as<size_t>(data["n"])), n_components_(Rcpp::as<size_t>(model["n_components"])) {
+      : n_(Rcpp::as<size_t>(data["n"])),
+        n_components_(Rcpp::as<size_t>(model["n_components"])),
+        least_size_(Rcpp::as<double>(model["least_size"])) {
     const Rcpp::List responses = data["responses"];
-    for (R_xlen_t r = 0; r < responses.size(); ++r) inputs_.emplace_back(Rcpp::List(responses[r]));
+    for (R_xlen_t r = 0; r < responses.size(); ++r) inputs_.push_back(as_response_input(responses[r]));
     const Rcpp::List proportions = model["proportions"];
     const std::string kind = Rcpp::as<std::string>(proportions["kind"]);
     proportions_.equal = kind == "equal";
@@ -40,7 +43,7 @@ class MixtureInput {
       weights = weights_.begin();
     }
     std::vector<ResponseData> observed;
-    for (const ResponseInput& input : inputs_) observed.push_back(input.data());
+    for (const ResponseInput& input : inputs_) observed.push_back(input.data);
     rows_.reset(new MixtureRows(n_, weights, std::move(labels), observed));
     rows_->set_constants(responses_of_model());
   }
@@ -50,9 +53,11 @@ class MixtureInput {
   const MixtureRows& rows() const { return *rows_; }
 
   // Safe to call from any thread.
-  std::unique_ptr<ResponseMixture> make(int threads, Interrupt* interrupt) const {
+  std::unique_ptr<ResponseMixture> make(int threads, Interrupt* interrupt,
+                                        std::atomic<size_t>* impossible = nullptr) const {
     return std::unique_ptr<ResponseMixture>(new ResponseMixture(
-        *rows_, MixtureProportions(n_components_, proportions_), responses_of_model(), threads, interrupt));
+        *rows_, MixtureProportions(n_components_, proportions_), responses_of_model(), least_size_, threads, interrupt,
+        impossible));
   }
 
   // From R's list of proportions and emission (a list of natural parameters), in the core's terms.
@@ -72,6 +77,7 @@ class MixtureInput {
   }
 
   size_t n_, n_components_;
+  double least_size_;
   std::vector<ResponseInput> inputs_;
   Rcpp::NumericMatrix x_;
   Rcpp::NumericVector weights_;
@@ -266,14 +272,16 @@ Rcpp::List mixture_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rc
   RInterrupt interrupt(progress, show);
   std::atomic<bool> stop{false};
   StopOnInterrupt watch(stop, interrupt);
+  std::atomic<size_t> impossible{MixtureRows::kNoRow};
   MultiStart<ResponseMixture> search(c, stop, watch, progress);
   const MultiStartFit<ResponseMixture> fit =
-      search.fit(methods, [&](int threads) { return input.make(threads, &watch); },
+      search.fit(methods, [&](int threads) { return input.make(threads, &watch, &impossible); },
                  [&](ResponseMixture& m, size_t i) { return begin(m, points[i], input.n()); });
   if (stop.load()) throw Rcpp::internal::InterruptedException();
   Rcpp::List out = from_run(fit.run, c.accelerator);
   out["fitted"] = fit.fitted;
   out["starts"] = from_starts(fit.starts);
+  out["impossible_row"] = row_number(impossible.load());
   const std::unique_ptr<ResponseMixture> best = input.make(c.threads, nullptr);
   out["df"] = static_cast<double>(best->n_coordinates());
   if (fit.fitted) {

@@ -103,21 +103,22 @@ class ResponseMixture final : public EmModel {
     AlignedBuffer weight, joint, marginal;
   };
 
-  // `interrupt` (may be null) is asked between slices of a sweep, from the thread that runs it.
-  ResponseMixture(const MixtureRows& rows, MixtureProportions proportions, ResponseSet responses, int threads,
-                  Interrupt* interrupt)
+  // A component must rest on `least_size` weighted rows, or it has vanished: with fewer, one that has a dispersion of its
+  // own could fit them exactly. `interrupt` (may be null) is asked between slices of a sweep, from the thread that runs
+  // it. `impossible` (may be null) gets the first row that any e_step() finds impossible under every component.
+  ResponseMixture(const MixtureRows& rows, MixtureProportions proportions, ResponseSet responses, double least_size,
+                  int threads, Interrupt* interrupt, std::atomic<size_t>* impossible)
       : rows_(rows),
         proportions_(std::move(proportions)),
         responses_(std::move(responses)),
+        least_size_(least_size),
         threads_(threads),
-        interrupt_(interrupt) {}
+        interrupt_(interrupt),
+        impossible_row_(impossible) {}
 
   size_t n_components() const { return responses_.n_components(); }
   const MixtureProportions& proportions() const { return proportions_; }
   const ResponseSet& responses() const { return responses_; }
-
-  // The first row that the last e_step() found impossible under every component, or MixtureRows::kNoRow.
-  size_t impossible_row() const { return impossible_row_; }
 
   // ---- EmModel ----
 
@@ -134,6 +135,12 @@ class ResponseMixture final : public EmModel {
 
   bool m_step() override {
     halvings_ = 0;
+    vanished_ = Degeneracy();
+    for (size_t k = 0; k < n_components(); ++k)
+      if (statistics_[1 + k] < least_size_) {
+        vanished_ = {Degeneracy::Kind::kVanished, k};
+        return false;
+      }
     if (!responses_.m_step(response_statistics())) return false;
     proportions_.m_step(statistics_.data() + 1);
     return true;
@@ -160,6 +167,7 @@ class ResponseMixture final : public EmModel {
   }
 
   Degeneracy degeneracy() const override {
+    if (vanished_) return vanished_;
     const Degeneracy d = responses_.degeneracy();
     return d ? d : Degeneracy{Degeneracy::Kind::kNotFinite, 0};
   }
@@ -356,7 +364,12 @@ class ResponseMixture final : public EmModel {
     statistics_.assign(size, 0.0);
     for (size_t chunk = 0; chunk < n_chunks; ++chunk)
       for (size_t i = 0; i < size; ++i) statistics_[i] += partial_[chunk * size + i];
-    impossible_row_ = *std::min_element(impossible_.begin(), impossible_.end());
+    if (impossible_row_) {
+      const size_t first = *std::min_element(impossible_.begin(), impossible_.end());
+      size_t known = impossible_row_->load();
+      while (first < known && !impossible_row_->compare_exchange_weak(known, first)) {
+      }
+    }
     return Objective{statistics_[0] + rows_.total_constant(), 0.0};
   }
 
@@ -429,11 +442,13 @@ class ResponseMixture final : public EmModel {
   const MixtureRows& rows_;
   MixtureProportions proportions_;
   ResponseSet responses_;
+  double least_size_;
   int threads_;
   Interrupt* interrupt_;
+  std::atomic<size_t>* impossible_row_;
+  Degeneracy vanished_;
   std::vector<double> statistics_, partial_;
-  std::vector<size_t> impossible_;
-  size_t impossible_row_ = MixtureRows::kNoRow;
+  std::vector<size_t> impossible_;  // the first of each chunk
   int halvings_ = 0;
   std::mutex mutex_;
   std::vector<std::unique_ptr<SweepSpace>> free_;
