@@ -326,6 +326,9 @@ hmm_transition_design <- function(transition, input, sequences, timing, n) {
   if (is.null(design)) return(NULL)
   rows <- transition_rows(sequences, timing, n)
   inner <- setdiff(seq_len(n), sequences$first)
+  # The last rows' covariates belong to the transitions that come next (timing "from").
+  last <- c(sequences$first[-1L] - 1L, n)
+  design$last <- design$x[if (is.null(sequences$order)) last else sequences$order[last], , drop = FALSE]
   design$x <- design$x[rows, , drop = FALSE]
   standardise_design(design, "the transitions", rows = if (length(inner) > 0L) inner)
 }

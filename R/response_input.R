@@ -230,9 +230,16 @@ new_response <- function(name, family, y, design, formula, options) {
   info <- checked$info
   columns <- colnames(y)
   if (is.null(columns) && is.matrix(y)) columns <- paste0("V", seq_len(ncol(y)))
+  if (family$name == "mvgaussian") options$covariance <- one_covariance(options$covariance, NCOL(y))
   options$n_categories <- if (!is.null(checked$levels)) length(checked$levels) else 0L
   list(name = name, family = family, link = family$link, info = info, levels = checked$levels, columns = columns,
        y = checked$y, design = design, formula = formula, options = options, fixed = NULL, shared = NULL)
+}
+
+one_covariance <- function(covariance, d) {
+  code <- resolve_covariance(covariance, d)
+  if (length(code) != 1L) em_abort("`covariance` must be one structure for a response.", "covariance")
+  code
 }
 
 check_formulas <- function(formulas) {

@@ -10,6 +10,8 @@
 #pragma once
 #include <cstddef>
 
+#include "chain.h"
+
 namespace emkit {
 
 constexpr std::size_t kRowPad = 32;    // rows of a tile are padded to a multiple of this
@@ -60,6 +62,8 @@ struct Kernels {
   // Elementwise exp and log of n values (n a multiple of kWide), exposed for tests.
   void (*exp_n)(const double* x, size_t n, double* out);
   void (*log_n)(const double* x, size_t n, double* out);
+
+  ChainKernels chain;
 };
 
 // The table in use: the widest instruction set this processor has, unless select_kernels() chose another.

@@ -10,15 +10,9 @@
 #include "../emission/emission.h"
 #include "../latent/independent.h"
 #include "../math/aligned.h"
-#include "../parallel/reduce.h"
+#include "../parallel/execution.h"
 
 namespace emkit {
-
-// How a model may use the machine.
-struct Execution {
-  int threads = 1;
-  Interrupt* interrupt = nullptr;  // asked between slices of work, from the thread that started it; may be null
-};
 
 // Scratch space of one thread for sweeps over tiles.
 struct SweepSpace {
