@@ -54,8 +54,8 @@ components_of <- function(emission) {
 }
 
 # The same in the core's terms.
-core_start <- function(start, spec) {
-  if (start$kind == "parameters") start$parameters <- core_parameters(start$parameters, spec, start$n_components)
+mixture_core_start <- function(start, spec) {
+  if (start$kind == "parameters") start$parameters <- mixture_to_core(start$parameters, spec, start$n_components)
   start
 }
 
@@ -75,7 +75,6 @@ mixture_starts <- function(spec, k, n_starts) {
   covariates <- do.call(cbind, c(lapply(views, function(v) v$x[, -1L, drop = FALSE]),
                                  list(if (!is.null(spec$design)) core_columns(spec$design))))
   space <- cbind(response, if (!is.null(covariates) && ncol(covariates) > 0L) standard_scores(covariates))
-  regression <- any(vapply(views, function(v) ncol(v$x) > 1L, NA)) || ncol(residual) > 0L
   makers <- list(
     "k-means of residuals" = function() kmeans_labels(residual, k),
     "regressions" = function() clusterwise_labels(views, k, spec$observed),

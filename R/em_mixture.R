@@ -66,7 +66,7 @@
 #'   column is 0) and `emission`: the parameters of the response, a list by the names of its family (`mean`, `sd`;
 #'   with covariates `coefficients`, p x K, in place of the mean); for several responses a list of such lists. Components
 #'   are ordered by decreasing proportion; as given where `known` or `fixed` names them.
-#' - `n_components`, `family` (a name for each response).
+#' - `n_components`, `component_names`, `family` (a name for each response).
 #' - `loglik`, `log_prior` (0), `df`, `nobs` (sum of the weights of the rows that observe anything), `n_rows`.
 #' - `status` ("converged", "max_iter", "non_monotone"), `message`, `converged`, `iterations`, `evaluations`,
 #'   `convergence` (`rule`, `last_gain`, `rate`, `remaining_gain`).
@@ -77,9 +77,8 @@
 #' - `trace`: `iteration`, `loglik`, `log_prior`, `objective`, `step`; `starts`: `start`, `method`, `loglik`, `status`,
 #'   `iterations`, `best`.
 #' - `degeneracy`: for each component its size, the sum of its posterior probabilities.
-#' - `call`, `formula`, `variables` (names of the responses), `row_names`, `data`, `weights`, `known`, `responses` and
-#'   `design` (how the responses and the concomitant variables are made of data), `equal_proportions`, `fixed`, `shared`,
-#'   `criterion`, `control`, `na_action`.
+#' - `call`, `formula`, `variables` (names of the responses), `row_names`, `frame` (the variables), `data` (as the core takes them), `weights`, `known`, `responses`, `design` and `model`
+#'   (how they are made of data), `equal_proportions`, `fixed`, `shared`, `criterion`, `control`, `na_action`.
 #'
 #' @references
 #' DeSarbo, W. S. and Cron, W. L. (1988). A maximum likelihood methodology for clusterwise linear regression. *Journal of
@@ -127,7 +126,7 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
   if (!is.null(start)) wanted <- start$n_components
   if (is.null(wanted)) wanted <- seq_len(min(4L, n))
   spec <- mixture_spec(input, known, fixed, shared, check_flag(equal_proportions, "equal_proportions"), wanted)
-  if (!is.null(start)) start <- core_start(start, spec)
+  if (!is.null(start)) start <- mixture_core_start(start, spec)
   warn_unidentified(spec, wanted)
   search_mixture(spec, sort(unique(wanted)), start, criterion, control, call)
 }
@@ -203,16 +202,21 @@ proportions_design <- function(proportions, data, n) {
   if (nrow(design$x) != n) {
     em_abort(sprintf("The variables of `proportions` have %d rows; the responses have %d.", nrow(design$x), n), "formula")
   }
+  design$variables <- row_variables(design$terms, data, n)
   standardise_design(design, "`proportions`")
 }
 
 # Everything that a fit needs to know, whatever the number of components.
 mixture_spec <- function(input, known, fixed, shared, equal_proportions, n_components) {
   if (!is.null(fixed)) {
-    strange <- setdiff(names(fixed), c("proportions", "emission"))
-    if (!is.list(fixed) || is.null(names(fixed)) || length(strange) > 0L) {
-      em_abort(sprintf("`fixed` must be a list with `proportions` or `emission`%s.",
-                       if (length(strange) > 0L) paste0(", not ", paste(strange, collapse = ", ")) else ""), "fixed")
+    if (!is.list(fixed) || length(fixed) == 0L || is.null(names(fixed)) || any(names(fixed) == "")) {
+      em_abort("`fixed` must be a list with `proportions` or `emission`.", "fixed")
+    }
+    # What is named otherwise belongs to the responses.
+    rest <- fixed[setdiff(names(fixed), c("proportions", "emission"))]
+    if (length(rest) > 0L) {
+      if (!is.null(fixed$emission)) em_abort("`fixed` has both `emission` and parameters of responses beside it.", "fixed")
+      fixed <- c(fixed["proportions"], list(emission = rest))
     }
     if (length(n_components) != 1L) em_abort("`fixed` needs a single `n_components`.", "fixed")
   }
@@ -229,15 +233,15 @@ mixture_spec <- function(input, known, fixed, shared, equal_proportions, n_compo
   spec$responses <- constrain_responses(responses, fixed$emission, shared, max(n_components))
   spec$shared <- shared
   spec$fixed <- fixed
-  spec$fixed_proportions <- fixed_proportions(fixed$proportions, n_components, equal_proportions, input$design)
+  spec$fixed_proportions <- check_fixed_proportions(fixed$proportions, n_components, equal_proportions, input$design)
   spec$equal_proportions <- equal_proportions
   spec["known"] <- list(known$labels)
   spec$known_names <- known$names
-  spec$observed <- rows_that_observe(responses)
+  spec$observed <- rows_observed(responses)
   spec
 }
 
-fixed_proportions <- function(p, k, equal_proportions, design) {
+check_fixed_proportions <- function(p, k, equal_proportions, design) {
   if (is.null(p)) return(NULL)
   if (equal_proportions) em_abort("`fixed$proportions` and `equal_proportions` exclude each other.", "fixed")
   if (!is.null(design)) em_abort("`fixed$proportions` and covariates in `proportions` exclude each other.", "fixed")
@@ -249,10 +253,6 @@ fixed_proportions <- function(p, k, equal_proportions, design) {
                             "less where some are free."), k), "fixed")
   }
   p
-}
-
-rows_that_observe <- function(responses) {
-  Reduce(`|`, lapply(responses, function(r) rowSums(!is.na(r$y)) > 0L))
 }
 
 mixture_nobs <- function(spec) {
@@ -280,7 +280,7 @@ warn_unidentified <- function(spec, n_components) {
 
 # ---- the core's terms ----------------------------------------------------------------------------
 
-core_data <- function(spec, rows = NULL) {
+mixture_core_data <- function(spec, rows = NULL) {
   pick <- function(v) if (is.null(rows) || is.null(v)) v else v[rows]
   design <- spec$design
   if (!is.null(design) && !is.null(rows)) design <- design_rows(design, rows)
@@ -291,7 +291,7 @@ core_data <- function(spec, rows = NULL) {
   )
 }
 
-core_model <- function(spec, k) {
+mixture_core_model <- function(spec, k) {
   kind <- if (!is.null(spec$design)) "logit" else if (spec$equal_proportions) "equal" else
     if (!is.null(spec$fixed_proportions)) "fixed" else "free"
   list(n_components = as.integer(k), proportions = list(kind = kind, fixed = spec$fixed_proportions),
@@ -315,14 +315,14 @@ least_sizes <- function(spec, k) {
   max(needed) * per_row
 }
 
-core_parameters <- function(parameters, spec, k) {
+mixture_to_core <- function(parameters, spec, k) {
   proportions <- parameters$proportions
   if (!is.null(spec$design)) proportions <- design_to_core(as.matrix(proportions), spec$design)
   list(proportions = unname(as.matrix(proportions)),
        emission = unname(emission_to_core(parameters$emission, spec$responses, k)))
 }
 
-user_parameters <- function(core, spec, labels) {
+mixture_from_core <- function(core, spec, labels) {
   proportions <- core$proportions
   if (is.null(spec$design)) {
     proportions <- stats::setNames(as.vector(proportions), labels)
@@ -334,7 +334,7 @@ user_parameters <- function(core, spec, labels) {
 }
 
 # The core's parameters with the components in another order.
-reorder_core <- function(core, order, spec) {
+reorder_mixture <- function(core, order, spec) {
   core$proportions <- if (is.null(spec$design)) core$proportions[order, , drop = FALSE] else {
     # The first component is the reference.
     core$proportions[, order, drop = FALSE] - core$proportions[, order[1L]]
@@ -379,12 +379,12 @@ fit_mixture <- function(spec, k, start, control, threads) {
   if (is.null(start) && spec$n > control$search_rows && k > 1L) {
     # Starts are compared on a sample of the rows; the best solution there and a few other starts then see all rows.
     rows <- sort(unique(c(sample.int(spec$n, control$search_rows), which(!is.na(spec$known)))))
-    part <- mixture_fit_(core_data(spec, rows), core_model(spec, k), start_rows(starts, rows),
+    part <- mixture_fit_(mixture_core_data(spec, rows), mixture_core_model(spec, k), start_rows(starts, rows),
                          mixture_control(control, threads), progress_display(control, "starts"))
     found <- if (part$fitted) list(list(kind = "parameters", method = "sample of the rows", parameters = part$parameters))
     starts <- c(found, utils::head(starts, 3L))
   }
-  mixture_fit_(core_data(spec), core_model(spec, k), starts, mixture_control(control, threads),
+  mixture_fit_(mixture_core_data(spec), mixture_core_model(spec, k), starts, mixture_control(control, threads),
                progress_display(control, "starts"))
 }
 
@@ -443,27 +443,28 @@ build_mixture <- function(spec, k, run, table, criterion, control, threads, call
   if (is.null(spec$known) && is.null(spec$fixed)) {
     order <- order(-signif(run$counts, 10L), vapply(seq_len(k), function(j) core$emission[[1L]][1L, j], 0))
   }
-  core <- reorder_core(core, order, spec)
+  core <- reorder_mixture(core, order, spec)
   labels <- as.character(seq_len(k))
   if (!is.null(spec$known_names)) labels[seq_along(spec$known_names)] <- spec$known_names
   keep <- control$keep_posterior
   if (identical(keep, "auto")) keep <- as.double(spec$n) * k <= 1e7
-  posterior <- mixture_evaluate_(core_data(spec), core_model(spec, k), core, "posterior", threads)
+  data <- mixture_core_data(spec)
+  model <- mixture_core_model(spec, k)
+  posterior <- mixture_evaluate_(data, model, core, "posterior", threads)
   dimnames(posterior) <- list(spec$row_names, labels)
-  input <- list(formula = spec$formula, terms = NULL, variables = names(spec$responses), row_names = spec$row_names,
-                x = spec$frame)
+  input <- list(formula = spec$formula, terms = NULL, variables = names(spec$responses), row_names = spec$row_names)
   fit <- new_em_fit(
-    "em_mixture", call, input, user_parameters(core, spec, labels), run, df = run$df, nobs = mixture_nobs(spec),
+    "em_mixture", call, input, mixture_from_core(core, spec, labels), run, df = run$df, nobs = mixture_nobs(spec),
     starts = start_table(run), weights = spec$weights, control = control,
-    n_components = as.integer(k), family = vapply(spec$responses, function(r) r$family$name, ""), selection = table,
-    criterion = criterion, posterior = if (keep) posterior,
+    n_components = as.integer(k), component_names = labels, family = vapply(spec$responses, function(r) r$family$name, ""),
+    selection = table, criterion = criterion, posterior = if (keep) posterior,
     classification = stats::setNames(max.col(posterior, "first"), spec$row_names), known = spec$known,
-    # Rows are made of `data` again where they are needed.
-    responses = lapply(spec$responses, response_rows, rows = integer()),
-    design = if (!is.null(spec$design)) design_rows(spec$design, integer()),
-    equal_proportions = spec$equal_proportions, fixed_proportions = spec$fixed_proportions, fixed = spec$fixed,
-    shared = spec$shared, degeneracy = data.frame(component = labels, size = run$counts[order])
+    responses = lapply(spec$responses, strip_response), design = strip_design(spec$design), model = model,
+    equal_proportions = spec$equal_proportions, fixed = spec$fixed, shared = spec$shared,
+    degeneracy = data.frame(component = labels, size = run$counts[order])
   )
+  fit["data"] <- list(if (control$keep_data) data)
+  fit["frame"] <- list(if (control$keep_data) spec$frame)
   fit$n_rows <- spec$n
   fit
 }
