@@ -19,7 +19,23 @@ struct ChainData {
   const Chains* chains = nullptr;
   const int* known = nullptr;       // n: the state of the row counted from 0, or -1; null: none known
   const double* weights = nullptr;  // n, constant within a sequence; null: all 1
+  double loglik_constant = 0.0;     // what the responses' row constants sum to, see response_constants()
+
+  double weight_of(size_t row) const { return weights ? weights[row] : 1.0; }
 };
+
+// Sum of the weighted row constants: the same for all parameters and numbers of states.
+inline double response_constants(const ChainData& data, const ResponseSet& responses) {
+  double total = 0.0;
+  const size_t n = data.chains->n();
+  for (size_t from = 0; from < n; from += kTileRows) {
+    double part = 0.0;
+    for (size_t row = from; row < std::min(n, from + kTileRows); ++row)
+      part += data.weight_of(row) * responses.row_constant(row);
+    total += part;
+  }
+  return total;
+}
 
 class HiddenMarkov final : public EmModel {
  public:
@@ -45,10 +61,7 @@ class HiddenMarkov final : public EmModel {
         markov_(std::move(markov)),
         responses_(std::move(responses)),
         execution_(execution),
-        recursions_(*this) {
-    for (size_t row = 0; row < chains().n(); ++row)
-      loglik_constant_ += weight_of(row) * responses_.row_constant(row);
-  }
+        recursions_(*this) {}
 
   // ---- what ForwardBackward asks for ----
 
@@ -154,7 +167,7 @@ class HiddenMarkov final : public EmModel {
           for (size_t at = 0; at < rows.size(); ++at) {
             const std::ptrdiff_t row = rows.row(at);
             z[k * kTileRows + at] =
-                row < 0 ? 0.0 : weight_of(static_cast<size_t>(row)) * posterior[k * n + static_cast<size_t>(row)];
+                row < 0 ? 0.0 : data_.weight_of(static_cast<size_t>(row)) * posterior[k * n + static_cast<size_t>(row)];
           }
         responses_.accumulate(rows, z.data(), kTileRows, extra->workspaces, statistics.data());
       }
@@ -213,7 +226,7 @@ class HiddenMarkov final : public EmModel {
     if (!fine) return std::numeric_limits<double>::quiet_NaN();
     statistics_.assign(size, 0.0);
     for (size_t at = 0; at < partial.size(); ++at) statistics_[at % size] += partial[at];
-    return statistics_[0] + loglik_constant_;
+    return statistics_[0] + data_.loglik_constant;
   }
 
   // The same on the way forward only: alpha, but no posterior.
@@ -228,6 +241,8 @@ class HiddenMarkov final : public EmModel {
 
   // Expected visits to each state at the parameters of the last sweep.
   VectorXd counts() const { return Eigen::Map<const VectorXd>(statistics_.data() + 1, static_cast<Index>(n_states())); }
+
+  const ChainData& data() const { return data_; }
 
   // Coordinates and score, see Markov::Chart and Response.
   size_t n_coordinates(const Markov::Chart& chart) const { return chart.size() + responses_.n_coordinates(); }
@@ -244,8 +259,6 @@ class HiddenMarkov final : public EmModel {
     chart.score(markov_, statistics_.data() + at_initial(), statistics_.data() + at_transition(), gradient);
     responses_.score(statistics_.data() + at_responses(), gradient + chart.size());
   }
-
-  double weight_of(size_t row) const { return data_.weights ? data_.weights[row] : 1.0; }
 
  private:
   using Recursions = ForwardBackward<HiddenMarkov>;
@@ -282,7 +295,7 @@ class HiddenMarkov final : public EmModel {
     double* w = extra.weight.data();
     for (size_t at = 0; at < kTileRows; ++at) {
       const std::ptrdiff_t row = rows.row(at);
-      w[at] = row < 0 ? 0.0 : weight_of(static_cast<size_t>(row));
+      w[at] = row < 0 ? 0.0 : data_.weight_of(static_cast<size_t>(row));
     }
     for (size_t k = 0; k < K; ++k)
       for (size_t at = 0; at < kTileRows; ++at) v.posterior[k * kTileRows + at] *= w[at];
@@ -295,7 +308,6 @@ class HiddenMarkov final : public EmModel {
   Markov markov_;
   ResponseSet responses_;
   Execution execution_;
-  double loglik_constant_ = 0.0;
   Recursions recursions_;
   std::vector<double> statistics_;
   int shortened_ = 0;
