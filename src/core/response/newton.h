@@ -215,7 +215,7 @@ class ConstrainedResponse : public Response {
     AlignedBuffer y;         // n_columns columns of kTileRows; a value of the support where missing
     AlignedBuffer x;         // n_predictors columns, and one that a family may use
     AlignedBuffer offset;    // one column
-    AlignedBuffer eta;       // K columns
+    AlignedBuffer eta;       // n_blocks K columns
     AlignedBuffer scratch;   // n_predictors + 1 columns
     AlignedBuffer weight;    // one column
     AlignedBuffer sums;      // a component's wide accumulators
@@ -223,11 +223,13 @@ class ConstrainedResponse : public Response {
     bool whole = false;      // every position is observed
   };
 
-  // scales: of the parameters without covariates; with them the first is that of each coefficient, kReal.
+  // scales: of the parameters without covariates; with them the first is that of each coefficient, kReal. A component
+  // has n_blocks linear predictors, the coefficients of one after those of another.
   ConstrainedResponse(const ResponseData& data, size_t n_components, const ResponseOptions& options,
-                      const std::vector<Scale>& scales)
+                      const std::vector<Scale>& scales, size_t n_blocks = 1)
       : data_(data),
-        n_coefficients_(data.intercept_only() ? 0 : data.n_predictors),
+        n_blocks_(n_blocks),
+        n_coefficients_(data.intercept_only() ? 0 : n_blocks * data.n_predictors),
         scales_(with_coefficients(scales, n_coefficients_)),
         fixed_(options.fixed),
         shared_(options.shared),
@@ -244,7 +246,7 @@ class ConstrainedResponse : public Response {
         for (size_t c = 0; c < data.n_columns; ++c) fill_[c] = data.y[c * data.n + i];
       }
     }
-    for (size_t j = 0; j < n_coefficients_ && intercept_column_ < 0; ++j) {
+    for (size_t j = 0; j < data.n_predictors && intercept_column_ < 0; ++j) {
       if (!data.x) {
         intercept_column_ = 0;
         intercept_value_ = 1.0;
@@ -270,7 +272,7 @@ class ConstrainedResponse : public Response {
     w.y.resize(data_.n_columns * kTileRows);
     w.x.resize((p + 1) * kTileRows);
     w.offset.resize(kTileRows);
-    w.eta.resize(n_components() * kTileRows);
+    w.eta.resize(n_blocks_ * n_components() * kTileRows);
     w.scratch.resize((p + 1) * kTileRows);
     w.weight.resize(kTileRows);
     w.sums.resize(n_sums * kWide);
@@ -310,19 +312,20 @@ class ConstrainedResponse : public Response {
   // The linear predictors of all components, from coefficients_ (see gather_coefficients()); needs load_x().
   void predict(const RowTile& rows, TileWorkspace& w) const {
     const size_t size = rows.size();
-    kernels().linear_scores(w.x.data(), kTileRows, size, data_.n_predictors, n_components(), coefficients_.data(),
-                            zeros_.data(), w.eta.data());
+    const size_t n_eta = n_blocks_ * n_components();
+    kernels().linear_scores(w.x.data(), kTileRows, size, data_.n_predictors, n_eta, coefficients_.data(), zeros_.data(),
+                            w.eta.data());
     if (!data_.offset) return;
     rows.load(data_.offset, 0.0, w.offset.data());
-    for (size_t k = 0; k < n_components(); ++k) {
-      double* eta = w.eta.data() + k * kTileRows;
+    for (size_t e = 0; e < n_eta; ++e) {
+      double* eta = w.eta.data() + e * kTileRows;
       for (size_t i = 0; i < size; ++i) eta[i] += w.offset[i];
     }
   }
 
   void gather_coefficients() {
     coefficients_.resize(n_coefficients_ * n_components());
-    zeros_.assign(n_components(), 0.0);
+    zeros_.assign(n_blocks_ * n_components(), 0.0);
     for (size_t k = 0; k < n_components(); ++k)
       for (size_t j = 0; j < n_coefficients_; ++j) coefficients_[k * n_coefficients_ + j] = value(j, k);
   }
@@ -394,8 +397,15 @@ class ConstrainedResponse : public Response {
   }
   Scale scale(Eigen::Index j) const { return scales_[static_cast<size_t>(j)]; }
 
+  // The mean of the offset.
+  double mean_offset() const {
+    double sum = 0.0;
+    for (size_t i = 0; data_.offset && i < data_.n; ++i) sum += data_.offset[i];
+    return data_.n > 0 ? sum / static_cast<double>(data_.n) : 0.0;
+  }
+
   // Sets every component to these parameters, given without covariates; `linear` is the mean on the scale of the linear
-  // predictor, into which the offset's mean comes.
+  // predictor, which the mean of the offset is a part of.
   void set_all(const std::vector<double>& parameters, double linear) {
     Eigen::MatrixXd to = natural_;
     const Eigen::Index p = static_cast<Eigen::Index>(n_coefficients_);
@@ -403,11 +413,7 @@ class ConstrainedResponse : public Response {
       to.row(0).setConstant(parameters[0]);
     } else {
       to.topRows(p).setZero();
-      if (intercept_column_ >= 0) {
-        double shift = 0.0;
-        for (size_t i = 0; data_.offset && i < data_.n; ++i) shift += data_.offset[i] / static_cast<double>(data_.n);
-        to.row(intercept_column_).setConstant((linear - shift) / intercept_value_);
-      }
+      if (intercept_column_ >= 0) to.row(intercept_column_).setConstant((linear - mean_offset()) / intercept_value_);
     }
     for (size_t a = 1; a < parameters.size(); ++a)
       to.row(std::max<Eigen::Index>(p, 1) + static_cast<Eigen::Index>(a) - 1).setConstant(parameters[a]);
@@ -415,13 +421,14 @@ class ConstrainedResponse : public Response {
   }
 
   const ResponseData data_;
-  const size_t n_coefficients_;  // 0 without covariates
+  const size_t n_blocks_;        // linear predictors of a component
+  const size_t n_coefficients_;  // of all of them; 0 without covariates
   const std::vector<Scale> scales_;
   const Eigen::MatrixXd fixed_;
   const std::vector<bool> shared_;
   const CoordinateMap map_;
   Eigen::MatrixXd natural_;           // m x K
-  std::vector<double> coefficients_;  // K x p, a component's after another
+  std::vector<double> coefficients_;  // a component's after another's
   std::vector<double> zeros_;
   std::vector<double> fill_;          // values of some observed row
   bool any_missing_ = false;
