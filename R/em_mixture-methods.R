@@ -716,7 +716,7 @@ summary.em_mixture <- function(object, se = NULL, ...) {
 wald_table <- function(rows) {
   se <- ifelse(rows$se %in% 0, NA, rows$se)
   z <- rows$estimate / se
-  matrix(c(rows$estimate, se, z, 2 * stats::pnorm(-abs(z))), nrow(rows),
+  matrix(c(rows$estimate, se, z, 2 * stats::pnorm(-abs(z))), nrow(rows), 4L,
          dimnames = list(rows$label, c("Estimate", "Std. Error", "z value", "Pr(>|z|)")))
 }
 
