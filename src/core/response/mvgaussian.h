@@ -506,7 +506,7 @@ class MvGaussianResponse final : public Response {
     return *w.density[place];
   }
 
-  static constexpr double kSameDigits = 1e-15;
+  static constexpr double kSameDigits = 2e-15;
   static constexpr double kTinyShare = 1e-9;          // GaussianEmission's own least share
   static constexpr double kLargestLogCount = 700.0;
   static constexpr size_t kKeptPatterns = 256;
