@@ -290,12 +290,12 @@ check_initial <- function(initial, design, fixed, n_states, sequences, transitio
       em_abort(sprintf("`initial` as a matrix must be %d x %d (states x sequences), not %d x %d.", n_states, m,
                        nrow(initial), ncol(initial)), "initial")
     }
-    return(list(kind = "per_sequence", fixed = check_probabilities(initial, "initial")))
+    return(list(kind = "per_sequence", fixed = check_distribution(initial, "initial")))
   }
   if (!is.numeric(initial) || length(initial) != n_states) {
     check_fails("initial", sprintf("\"free\", \"stationary\", a formula, or %d probabilities", n_states), initial, "initial")
   }
-  list(kind = "fixed", fixed = as.vector(check_probabilities(as.double(initial), "initial")))
+  list(kind = "fixed", fixed = as.vector(check_distribution(as.double(initial), "initial")))
 }
 
 initial_choice <- function(initial) {

@@ -289,7 +289,7 @@ start_initial <- function(initial, problem) {
   if (!is.numeric(initial) || length(initial) != k) {
     start_fails("must have an initial distribution of %d probabilities, not %s.", k, describe_value(initial))
   }
-  initial <- check_probabilities(as.double(initial), "start$initial", "start")
+  initial <- check_distribution(as.double(initial), "start$initial", "start")
   if (model$kind != "logit") return(initial)
   coefficients <- matrix(0, length(problem$design$initial$names), k)
   coefficients[1L, ] <- log(pmax(initial, 1e-8) / max(initial[1L], 1e-8))
@@ -317,7 +317,7 @@ start_transition <- function(transition, problem) {
     start_fails("must have a %d x %d transition matrix, not %s.", k, k,
                 if (is.matrix(transition)) shape_words(transition) else describe_value(transition))
   }
-  transition <- t(check_probabilities(t(unname(transition)), "the rows of start$transition", "start"))
+  transition <- t(check_distribution(t(unname(transition)), "the rows of start$transition", "start"))
   transition[!allowed] <- 0
   total <- rowSums(transition)
   if (any(total <= 0)) start_fails("has a transition row, %d, with nothing on the transitions that are possible.", which(total <= 0)[1L])

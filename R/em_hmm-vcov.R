@@ -62,36 +62,39 @@ vcov.em_hmm <- function(object, complete = TRUE, ...) {
 hmm_variance_parts <- function(fit) {
   core <- core_parameters(fit)
   bound <- probabilities_at_bound(fit, core)
-  core$transition[bound$transition] <- 0
-  if (is.matrix(core$transition)) core$transition <- core$transition / rowSums(core$transition)
-  core$initial[bound$initial] <- 0
-  if (any(bound$initial)) core$initial <- core$initial / sum(core$initial)
+  if (!is.null(bound$transition)) {
+    core$transition[bound$transition$zero] <- 0
+    core$transition <- core$transition / rowSums(core$transition)
+  }
+  if (any(bound$initial$zero)) {
+    core$initial[bound$initial$zero] <- 0
+    core$initial <- core$initial / sum(core$initial)
+  }
   found <- hmm_core(hmm_information_(fit$data, fit$model, core, resolve_threads(fit$control)), fit$row_order)
   inverse <- invert_information(found$information)
-  natural <- natural_vector(core$initial, core$transition, core$emission)
-  at_bound <- rep(FALSE, length(natural))
-  at_bound[seq_along(core$initial)] <- bound$initial
-  at_bound[length(core$initial) + seq_along(core$transition)] <- bound$transition
-  if (is.logical(found$at_bound) && length(found$at_bound) == length(natural)) at_bound <- at_bound | found$at_bound
-  # What shares a probability vector with nothing but bounds is at a bound itself: it is 1.
+  at_bound <- rep(FALSE, length(natural_vector(core$initial, core$transition, core$emission)))
+  at_bound[seq_along(core$initial)] <- bound$initial$bound
+  if (!is.null(bound$transition)) at_bound[length(core$initial) + seq_along(core$transition)] <- bound$transition$bound
   list(inverse = inverse$inverse, null = inverse$null, jacobian = user_jacobian(fit, found$jacobian, core),
        at_bound = at_bound, table = hmm_coefficient_table(fit))
 }
 
-# Free probabilities of (almost) no expected count, or that have (almost) all of it.
+# Free probabilities of (almost) no expected count (`zero`), and those that share a vector with nothing else and so are
+# determined (`bound`, with the zeros).
 probabilities_at_bound <- function(fit, core, least = 1e-3) {
-  out <- list(initial = rep(FALSE, length(core$initial)), transition = rep(FALSE, length(core$transition)))
+  none <- rep(FALSE, length(core$initial))
+  out <- list(initial = list(zero = none, bound = none))
+  free <- fit$model$transition$allowed
+  if (!is.null(fit$model$transition$fixed)) free <- free & is.na(fit$model$transition$fixed)
   if (fit$model$transition$kind == "homogeneous") {
-    free <- fit$model$transition$allowed
-    if (!is.null(fit$model$transition$fixed)) free <- free & is.na(fit$model$transition$fixed)
-    small <- core$transition * as.vector(fit$counts) < least
-    alone <- rowSums(free & !small) < 2L
-    out$transition <- as.vector(free & (small | alone) & rowSums(free) > 1L)
-    out$transition[as.vector(free & !small)] <- out$transition[as.vector(free & !small)] & core$transition[free & !small] > 0.5
+    small <- free & rowSums(free) > 1L & core$transition * as.vector(fit$counts) < least
+    left <- rowSums(free & !small)
+    out$transition <- list(zero = small & left > 0L, bound = free & rowSums(free) > 1L & (small | left < 2L))
   }
   if (fit$model$initial$kind == "free" && fit$n_states > 1L) {
-    small <- core$initial * nrow(fit$sequences) < least
-    out$initial <- small | rep(sum(!small) < 2L, fit$n_states)
+    open <- if (is.null(fit$model$initial$fixed)) rep(TRUE, fit$n_states) else is.na(fit$model$initial$fixed)
+    small <- open & core$initial * nrow(fit$sequences) < least
+    out$initial <- list(zero = small, bound = small | open & sum(open & !small) < 2L)
   }
   out
 }

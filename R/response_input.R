@@ -545,7 +545,7 @@ response_specs_new_data <- function(responses, newdata) {
 # The core's columns of a new response, whose categories are those of the fit.
 check_new_response <- function(response, y) {
   y <- response_values(y, response$name, response$family)
-  if (!is.null(response$levels) && response$family$columns == "factor") {
+  if (!is.null(response$levels)) {
     words <- as.character(y)
     strange <- which(!is.na(words) & !words %in% response$levels)
     if (length(strange) > 0L) {
@@ -554,6 +554,7 @@ check_new_response <- function(response, y) {
                        abbreviate_list(response$levels)), "newdata", row = strange[1L])
     }
     y <- factor(words, levels = response$levels)
+    if (response$family$columns == "factor") return(matrix(as.double(as.integer(y)) - 1, ncol = 1L))
   }
   new <- response$family$check(y, response$name)$y
   if (ncol(new) != ncol(response$y)) {
