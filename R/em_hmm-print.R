@@ -68,7 +68,7 @@ hmm_fit_table <- function(x) {
 
 # The table of a fit and a note on its criteria.
 hmm_fit_lines <- function(table, width = getOption("width")) {
-  cells <- rbind(c(format(table$n_states), format_loglik(table$loglik), format(table$df), format(table$nobs, scientific = FALSE),
+  cells <- rbind(c(format(table[[1L]]), format_loglik(table$loglik), format(table$df), format(table$nobs, scientific = FALSE),
                    format_loglik(c(table$AIC, table$BIC, table$ICL))))
   colnames(cells) <- names(table)
   lines <- table_lines(cells)

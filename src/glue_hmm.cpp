@@ -288,7 +288,7 @@ Rcpp::List hmm_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rcpp::
   out["fitted"] = fit.fitted;
   out["starts"] = from_starts(fit.starts);
   const std::unique_ptr<HiddenMarkov> best = input.make(c.threads, nullptr);
-  out["emission_df"] = static_cast<double>(best->responses().n_coordinates());
+  out["df"] = static_cast<double>(best->markov().n_free() + best->responses().n_coordinates());
   if (fit.fitted) {
     best->set_state(fit.state);
     best->e_step();
@@ -303,7 +303,7 @@ Rcpp::List hmm_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rcpp::
 }
 
 // What of the rows at given parameters: "posterior", "filtered", "predicted" (P(state | data before)), "log_density" (all
-// n x K), "loglik" (list(loglik, sequence)), "transition" (K x K x n, into each row), "initial" (K x sequences), "summary"
+// n x K), "loglik" (list(loglik, sequences)), "transition" (K x K x n, into each row), "initial" (K x sequences), "summary"
 // (loglik, map_entropy, soft_entropy), "counts" (K).
 // [[Rcpp::export(rng = false)]]
 SEXP hmm_evaluate_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, std::string what, int threads) {
@@ -376,7 +376,7 @@ SEXP hmm_evaluate_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, std
       sequence[static_cast<R_xlen_t>(s)] = sum;
       total += m->data().weight_of(chains.begin(s)) * sum;
     }
-    return Rcpp::List::create(Rcpp::Named("loglik") = total, Rcpp::Named("sequence") = sequence);
+    return Rcpp::List::create(Rcpp::Named("loglik") = total, Rcpp::Named("sequences") = sequence);
   }
 
   Rcpp::NumericMatrix out(static_cast<int>(n), static_cast<int>(K));

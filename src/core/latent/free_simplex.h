@@ -45,6 +45,13 @@ class FreeSimplex {
       if (held(k)) value_(k) = fixed_[static_cast<size_t>(k)];
   }
 
+  // Degrees of freedom.
+  size_t n_free() const {
+    size_t n = 0;
+    for (Eigen::Index k = 0; k < value_.size(); ++k) n += held(k) ? 0 : 1;
+    return n > 0 ? n - 1 : 0;
+  }
+
   // Square roots: in them EM's way to the boundary is a straight line, and any point is a probability vector.
   size_t n_packed() const { return static_cast<size_t>(value_.size()); }
   void pack(double* point) const {

@@ -297,6 +297,14 @@ class Markov {
     refresh();
   }
 
+  // Degrees of freedom: what is fixed or not allowed has none, nor has a stationary first law of its own.
+  size_t n_free() const {
+    size_t n = coordinates_of_logits().size();
+    if (!options_.transition_logit)
+      for (const auto& r : rows_) n += r.n_free();
+    return n + (options_.initial == Initial::kFree ? law_->n_free() : 0);
+  }
+
   // Between these an accelerator extrapolates.
   size_t n_packed() const {
     size_t n = coordinates_of_logits().size();
