@@ -5,9 +5,9 @@
 
 namespace emkit {
 
-// One row's log density (less that of y!) and its gradient in log mean and log size.
+// One row's log density (less that of y!), its gradient in log mean and log size, and the negative second derivatives.
 struct NegativeBinomialPoint {
-  double log_density, d_eta, d_size;
+  double log_density, d_eta, d_size, eta_eta, size_eta, size_size;
 };
 
 inline double negative_binomial_log_density(double y, double eta, double size) {
@@ -22,7 +22,12 @@ inline NegativeBinomialPoint negative_binomial_point(double y, double eta, doubl
   NegativeBinomialPoint out;
   out.log_density = (y > 0.0 ? r.log + y * (eta - std::log(mean + size)) : 0.0) - size * spread;
   out.d_eta = size * (y - mean) / (mean + size);
-  out.d_size = size * (r.derivative - spread + (mean - y) / (mean + size));
+  const double total = mean + size, first = r.derivative - spread + (mean - y) / total;
+  const double second = r.second + mean / (size * total) - (mean - y) / (total * total);
+  out.d_size = size * first;
+  out.eta_eta = mean * size * (size + y) / (total * total);
+  out.size_eta = -size * (y - mean) * mean / (total * total);
+  out.size_size = -size * (first + size * second);
   return out;
 }
 
@@ -34,7 +39,7 @@ inline double moment_size(double mean, double variance) {
 
 struct NegativeBinomialFamily {
   static constexpr size_t kColumns = 1, kAuxiliary = 1;
-  static constexpr bool kDiscrete = true, kMeanIsRatio = false;
+  static constexpr bool kDiscrete = true, kMeanIsRatio = false, kObserved = true;
   struct Component {
     double size;
   };
@@ -57,7 +62,7 @@ struct NegativeBinomialFamily {
   }
 
   // The expected information of the mean, to which the size is orthogonal; of the size, which has none in closed form,
-  // the square of the score.
+  // the square of the score. Then the observed information.
   void derivatives(const double* y, double eta, const Component& c, double* g, double* h) const {
     const NegativeBinomialPoint at = negative_binomial_point(y[0], eta, c.size);
     const double mean = std::exp(eta);
@@ -66,6 +71,9 @@ struct NegativeBinomialFamily {
     h[0] = mean / (1.0 + mean / c.size);
     h[1] = 0.0;
     h[2] = at.d_size * at.d_size;
+    h[3] = at.eta_eta;
+    h[4] = at.size_eta;
+    h[5] = at.size_size;
   }
 
   double row_constant(const double* y) const { return -log_factorial(y[0]); }

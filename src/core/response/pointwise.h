@@ -18,8 +18,11 @@
 //   collapsed(auxiliary, moments): the component has become singular
 //   log_density(y, eta, component);  row_constant(y): the part of it that is left out
 //   derivatives(y, eta, component, g, h): the gradient (1 + kAuxiliary) with respect to eta and the auxiliary
-//     coordinates, and an information, positive semidefinite in sums: the lower triangle, packed.
+//     coordinates, and an information, positive semidefinite in sums: the lower triangle, packed. With kObserved (false
+//     where not given) the observed information follows, which is used where it is positive definite.
 #pragma once
+#include <type_traits>
+
 #include "distinct_values.h"
 #include "newton.h"
 #include "../math/cholesky.h"
@@ -51,6 +54,11 @@ inline ValueMoments value_moments(const ResponseData& data, size_t column = 0) {
   return out;
 }
 
+template <class F, class = void>
+struct GivesObserved : std::false_type {};
+template <class F>
+struct GivesObserved<F, std::enable_if_t<F::kObserved>> : std::true_type {};
+
 template <class F>
 class PointwiseResponse final : public ConstrainedResponse {
  public:
@@ -70,7 +78,7 @@ class PointwiseResponse final : public ConstrainedResponse {
   std::unique_ptr<Workspace> make_workspace() const override {
     std::unique_ptr<PointWorkspace> w(new PointWorkspace);
     const size_t p = data_.n_predictors;
-    allocate((1 + kDerivatives) * (1 + p) + 1 + p + packed_size(p), *w);
+    allocate((1 + kDerivatives) * (1 + p) + kCurves * (1 + p + packed_size(p)), *w);
     w->points.resize((1 + kDerivatives) * kTileRows);
     return w;
   }
@@ -177,8 +185,10 @@ class PointwiseResponse final : public ConstrainedResponse {
   }
 
  private:
-  static constexpr size_t kPoint = 1 + F::kAuxiliary;                // derivatives at a row
-  static constexpr size_t kDerivatives = kPoint + kPoint * (kPoint + 1) / 2;
+  // Of one row: a gradient of kPoint, and kCurves informations of kCurve.
+  static constexpr size_t kPoint = 1 + F::kAuxiliary, kCurve = kPoint * (kPoint + 1) / 2;
+  static constexpr size_t kCurves = GivesObserved<F>::value ? 2 : 1;
+  static constexpr size_t kDerivatives = kPoint + kCurves * kCurve;
   static constexpr int kMaxClimb = 500;
 
   struct PointWorkspace : TileWorkspace {
@@ -189,7 +199,7 @@ class PointwiseResponse final : public ConstrainedResponse {
   // Of all components.
   struct Derivatives {
     Eigen::MatrixXd gradient;                  // m x K
-    std::vector<Eigen::MatrixXd> information;  // K times m x m
+    std::vector<Eigen::MatrixXd> information;  // K times m x m, positive semidefinite
   };
 
   static std::vector<Scale> scales_of(const F& family) {
@@ -199,7 +209,8 @@ class PointwiseResponse final : public ConstrainedResponse {
     return out;
   }
 
-  size_t n_each() const { return values_ ? values_->size() + 1 : 1 + n_parameters() + packed_size(n_parameters()); }
+  size_t n_each() const { return values_ ? values_->size() + 1 : 1 + n_derivatives(); }
+  size_t n_derivatives() const { return n_parameters() + kCurves * packed_size(n_parameters()); }
   size_t p() const { return std::max<size_t>(n_coefficients_, 1); }
   const double* auxiliary(size_t k) const { return natural_.data() + k * n_parameters() + p(); }
   typename F::Component component(size_t k) const { return family_.component(auxiliary(k)); }
@@ -238,7 +249,7 @@ class PointwiseResponse final : public ConstrainedResponse {
     load_points(rows, w);
     if (n_coefficients_ == 0) load_x(rows, w);
     const size_t size = rows.size(), np = p();
-    double y[F::kColumns], g[kPoint], h[kPoint * (kPoint + 1) / 2];
+    double y[F::kColumns], g[kPoint], h[kCurves * kCurve];
     for (size_t k = 0; k < n_components(); ++k) {
       const double* z = posterior + k * stride;
       const double* eta = w.eta.data() + k * kTileRows;
@@ -255,27 +266,33 @@ class PointwiseResponse final : public ConstrainedResponse {
       // Totals and x-weighted sums of all columns; the weighted scatter of x.
       double* wide = w.sums.data();
       const size_t n_sums = (1 + kDerivatives) * (1 + np), n_scatter = 1 + np + packed_size(np);
-      std::fill(wide, wide + (n_sums + n_scatter) * kWide, 0.0);
+      const size_t n_wide = n_sums + kCurves * n_scatter;
+      std::fill(wide, wide + n_wide * kWide, 0.0);
       kernels().accumulate_sums(w.x.data(), kTileRows, size, np, 1 + kDerivatives, columns, wide);
       const std::vector<double> zero(np, 0.0);
-      kernels().accumulate_scatter(w.x.data(), kTileRows, size, np, zero.data(), columns + (1 + kPoint) * kTileRows,
-                                   w.scratch.data(), wide + n_sums * kWide);
-      std::vector<double> sums(n_sums + n_scatter, 0.0);
-      kernels().fold_wide(wide, n_sums + n_scatter, sums.data());
+      for (size_t c = 0; c < kCurves; ++c)
+        kernels().accumulate_scatter(w.x.data(), kTileRows, size, np, zero.data(),
+                                     columns + (1 + kPoint + c * kCurve) * kTileRows, w.scratch.data(),
+                                     wide + (n_sums + c * n_scatter) * kWide);
+      std::vector<double> sums(n_wide, 0.0);
+      kernels().fold_wide(wide, n_wide, sums.data());
       const auto total = [&](size_t column, size_t j) { return sums[column * (1 + np) + j]; };  // j = 0: without x
       double* s = statistics + k * n_each();
       s[0] += total(0, 0);
       double* gradient = s + 1;
-      double* information = gradient + n_parameters();
       for (size_t j = 0; j < np; ++j) gradient[j] += total(1, 1 + j);
       for (size_t a = 1; a < kPoint; ++a) gradient[np + a - 1] += total(1 + a, 0);
-      const double* scatter = sums.data() + n_sums + 1 + np;
-      for (size_t j = 0; j < packed_size(np); ++j) information[j] += scatter[j];
-      for (size_t a = 1; a < kPoint; ++a) {
-        const size_t row = np + a - 1;
-        for (size_t j = 0; j < np; ++j) information[packed_index(row, j)] += total(1 + kPoint + packed_index(a, 0), 1 + j);
-        for (size_t b = 1; b <= a; ++b)
-          information[packed_index(row, np + b - 1)] += total(1 + kPoint + packed_index(a, b), 0);
+      for (size_t c = 0; c < kCurves; ++c) {
+        double* information = gradient + n_parameters() + c * packed_size(n_parameters());
+        const size_t first = 1 + kPoint + c * kCurve;  // its columns
+        const double* scatter = sums.data() + n_sums + c * n_scatter + 1 + np;
+        for (size_t j = 0; j < packed_size(np); ++j) information[j] += scatter[j];
+        for (size_t a = 1; a < kPoint; ++a) {
+          const size_t row = np + a - 1;
+          for (size_t j = 0; j < np; ++j) information[packed_index(row, j)] += total(first + packed_index(a, 0), 1 + j);
+          for (size_t b = 1; b <= a; ++b)
+            information[packed_index(row, np + b - 1)] += total(first + packed_index(a, b), 0);
+        }
       }
     }
   }
@@ -287,11 +304,11 @@ class PointwiseResponse final : public ConstrainedResponse {
     out.gradient = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(m), natural_.cols());
     for (size_t k = 0; k < n_components(); ++k) {
       const double* s = statistics + k * n_each();
-      std::vector<double> packed(m + packed_size(m), 0.0);
+      std::vector<double> packed(n_derivatives(), 0.0);
       if (!values_) {
         std::copy(s + 1, s + n_each(), packed.begin());
       } else {
-        double g[kPoint], h[kPoint * (kPoint + 1) / 2];
+        double g[kPoint], h[kCurves * kCurve];
         const typename F::Component c = component(k);
         const double eta = to_coordinate(scales_[0], value(0, k));
         for (size_t v = 0; v < values_->size(); ++v) {
@@ -303,9 +320,27 @@ class PointwiseResponse final : public ConstrainedResponse {
       }
       out.gradient.col(static_cast<Eigen::Index>(k)) =
           Eigen::Map<const Eigen::VectorXd>(packed.data(), static_cast<Eigen::Index>(m));
-      out.information.push_back(unpack_lower(packed.data() + m, m).template selfadjointView<Eigen::Lower>());
+      const double* information = packed.data() + m;
+      if (kCurves > 1 && is_definite(information + packed_size(m), k)) information += packed_size(m);
+      out.information.push_back(unpack_lower(information, m).template selfadjointView<Eigen::Lower>());
     }
     return out;
+  }
+
+  // Whether an information (packed) is positive definite, well away from not being it, in component k's free parameters.
+  bool is_definite(const double* packed, size_t k) const {
+    Eigen::MatrixXd h = unpack_lower(packed, n_parameters()).template selfadjointView<Eigen::Lower>();
+    for (size_t j = 0; j < n_parameters(); ++j) {
+      const Eigen::Index at = static_cast<Eigen::Index>(j);
+      if (map_.at(j, k) >= 0) continue;
+      h.row(at).setZero();
+      h.col(at).setZero();
+      h(at, at) = 1.0;
+    }
+    if (!h.allFinite() || !(h.diagonal().minCoeff() > 0.0)) return false;
+    const Eigen::VectorXd scale = h.diagonal().cwiseSqrt().cwiseInverse();
+    const Eigen::LDLT<Eigen::MatrixXd> solver(scale.asDiagonal() * h * scale.asDiagonal());
+    return solver.info() == Eigen::Success && solver.vectorD().minCoeff() > 1e-6;
   }
 
   Eigen::MatrixXd step_of(const double* statistics) const {

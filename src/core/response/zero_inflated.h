@@ -58,7 +58,7 @@ struct ZeroInflatedPoissonFamily {
 
 struct ZeroInflatedNegativeBinomialFamily {
   static constexpr size_t kColumns = 1, kAuxiliary = 2;
-  static constexpr bool kDiscrete = true, kMeanIsRatio = false;
+  static constexpr bool kDiscrete = true, kMeanIsRatio = false, kObserved = true;
   struct Component {
     double size, zero;
   };
@@ -88,7 +88,7 @@ struct ZeroInflatedNegativeBinomialFamily {
     return std::log(c.zero + (1.0 - c.zero) * std::exp(counted));
   }
 
-  // The information is the product of the gradient with itself.
+  // The product of the gradient with itself, then the observed information.
   void derivatives(const double* y, double eta, const Component& c, double* g, double* h) const {
     const NegativeBinomialPoint at = negative_binomial_point(y[0], eta, c.size);
     double counted = 1.0;  // the probability that the row was not forced to 0
@@ -96,11 +96,18 @@ struct ZeroInflatedNegativeBinomialFamily {
       const double none = (1.0 - c.zero) * std::exp(at.log_density), total = c.zero + none;
       counted = total > 0.0 ? none / total : 1.0;
     }
+    const double either = counted * (1.0 - counted);
     g[0] = counted * at.d_eta;
     g[1] = counted * at.d_size;
     g[2] = (1.0 - counted) - c.zero;
     for (size_t a = 0, at_h = 0; a < 3; ++a)
       for (size_t b = 0; b <= a; ++b, ++at_h) h[at_h] = g[a] * g[b];
+    h[6] = counted * at.eta_eta - either * at.d_eta * at.d_eta;
+    h[7] = counted * at.size_eta - either * at.d_size * at.d_eta;
+    h[8] = counted * at.size_size - either * at.d_size * at.d_size;
+    h[9] = either * at.d_eta;
+    h[10] = either * at.d_size;
+    h[11] = c.zero * (1.0 - c.zero) - either;
   }
 
   double row_constant(const double* y) const { return -log_factorial(y[0]); }
