@@ -332,6 +332,124 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// response_registry_
+Rcpp::DataFrame response_registry_();
+RcppExport SEXP _emkit_response_registry_() {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    rcpp_result_gen = Rcpp::wrap(response_registry_());
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_log_density_
+Rcpp::NumericMatrix response_log_density_(Rcpp::List spec, Eigen::MatrixXd parameters, int lanes);
+RcppExport SEXP _emkit_response_log_density_(SEXP specSEXP, SEXP parametersSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_log_density_(spec, parameters, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_statistics_
+Rcpp::NumericVector response_statistics_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_statistics_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_statistics_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_m_step_
+Rcpp::List response_m_step_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_m_step_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_m_step_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_score_
+Rcpp::List response_score_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_score_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_score_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_coordinates_
+Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters);
+RcppExport SEXP _emkit_response_coordinates_(SEXP specSEXP, SEXP parametersSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_coordinates_(spec, parameters));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_from_coordinates_
+Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters, std::vector<double> coordinates);
+RcppExport SEXP _emkit_response_from_coordinates_(SEXP specSEXP, SEXP parametersSEXP, SEXP coordinatesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::vector<double> >::type coordinates(coordinatesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_from_coordinates_(spec, parameters, coordinates));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_overall_
+Eigen::MatrixXd response_overall_(Rcpp::List spec, int n_components);
+RcppExport SEXP _emkit_response_overall_(SEXP specSEXP, SEXP n_componentsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< int >::type n_components(n_componentsSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_overall_(spec, n_components));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_seconds_
+Rcpp::NumericVector response_seconds_(Rcpp::List spec, Eigen::MatrixXd parameters, int repeats, int lanes);
+RcppExport SEXP _emkit_response_seconds_(SEXP specSEXP, SEXP parametersSEXP, SEXP repeatsSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type repeats(repeatsSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_seconds_(spec, parameters, repeats, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// special_
+Rcpp::NumericVector special_(Rcpp::NumericVector x, std::string what);
+RcppExport SEXP _emkit_special_(SEXP xSEXP, SEXP whatSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type x(xSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    rcpp_result_gen = Rcpp::wrap(special_(x, what));
+    return rcpp_result_gen;
+END_RCPP
+}
 // kernel_isa_
 std::string kernel_isa_();
 RcppExport SEXP _emkit_kernel_isa_() {
@@ -418,6 +536,16 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},
     {"_emkit_covariance_n_parameters_", (DL_FUNC) &_emkit_covariance_n_parameters_, 3},
     {"_emkit_acceleration_registry_", (DL_FUNC) &_emkit_acceleration_registry_, 0},
+    {"_emkit_response_registry_", (DL_FUNC) &_emkit_response_registry_, 0},
+    {"_emkit_response_log_density_", (DL_FUNC) &_emkit_response_log_density_, 3},
+    {"_emkit_response_statistics_", (DL_FUNC) &_emkit_response_statistics_, 4},
+    {"_emkit_response_m_step_", (DL_FUNC) &_emkit_response_m_step_, 4},
+    {"_emkit_response_score_", (DL_FUNC) &_emkit_response_score_, 4},
+    {"_emkit_response_coordinates_", (DL_FUNC) &_emkit_response_coordinates_, 2},
+    {"_emkit_response_from_coordinates_", (DL_FUNC) &_emkit_response_from_coordinates_, 3},
+    {"_emkit_response_overall_", (DL_FUNC) &_emkit_response_overall_, 2},
+    {"_emkit_response_seconds_", (DL_FUNC) &_emkit_response_seconds_, 4},
+    {"_emkit_special_", (DL_FUNC) &_emkit_special_, 2},
     {"_emkit_kernel_isa_", (DL_FUNC) &_emkit_kernel_isa_, 0},
     {"_emkit_kernel_isa_available_", (DL_FUNC) &_emkit_kernel_isa_available_, 0},
     {"_emkit_kernel_set_isa_", (DL_FUNC) &_emkit_kernel_set_isa_, 1},

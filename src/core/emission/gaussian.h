@@ -114,8 +114,6 @@ class GaussianEmission final : public Emission {
     else
       std::fill(s.wide.data(), s.wide.data() + wide, 0.0);
     if (s.whitened.size() < d_ * kRowPad) s.whitened.resize(d_ * kRowPad);
-    if (mode_ == Mode::kFull && s.residual.size() < d_ * Observations::kBlockRows)
-      s.residual.resize(d_ * Observations::kBlockRows);
     s.noise_log_density = 0.0;
     if (!options_.noise_log_sides.empty())
       for (size_t j : pattern.observed) s.noise_log_density -= options_.noise_log_sides[j];
@@ -159,6 +157,7 @@ class GaussianEmission final : public Emission {
     }
     const double* mean = s.complete ? means_.data() : s.means.data();
     const size_t size = component_size(mode_, s.d) * kWide;
+    if (mode_ == Mode::kFull && s.residual.size() < s.d * tile.stride) s.residual.resize(s.d * tile.stride);
     for (size_t k = 0; k < k_; ++k) {
       const double* z = posterior + k * tile.stride;
       if (mode_ == Mode::kDiagonal)

@@ -23,7 +23,7 @@ struct BinomialFamily {
   std::vector<Scale> auxiliary_scales() const { return {}; }
   double max_mean_step() const { return link_ == Link::kLogit ? 3.0 : 1.5; }
   Component component(const double*) const { return {}; }
-  bool collapsed(const double*, const ColumnMoments&) const { return false; }
+  bool collapsed(const double*, const ValueMoments&) const { return false; }
 
   // Near enough for a start.
   double link(double mean) const {
@@ -33,7 +33,7 @@ struct BinomialFamily {
     return link_ == Link::kProbit ? logit / 1.702 : logit;
   }
 
-  void overall(const ColumnMoments& successes, const ColumnMoments& trials, double* parameters) const {
+  void overall(const ValueMoments& successes, const ValueMoments& trials, double* parameters) const {
     parameters[0] = trials.mean > 0.0 ? successes.mean / trials.mean : 0.5;
   }
 

@@ -15,7 +15,7 @@ class GaussianResponse : public ConstrainedResponse {
  protected:
   GaussianResponse(const ResponseData& data, size_t n_components, const ResponseOptions& options)
       : ConstrainedResponse(data, n_components, options, {Scale::kReal, Scale::kPositive}),
-        overall_(column_moments(data)) {}
+        overall_(value_moments(data)) {}
 
   double row_constant(size_t row) const final { return row_observed(row) ? -0.5 * kLog2Pi : 0.0; }
 
@@ -38,7 +38,7 @@ class GaussianResponse : public ConstrainedResponse {
     return true;
   }
 
-  const ColumnMoments overall_;
+  const ValueMoments overall_;
 };
 
 // Without covariates.
@@ -292,12 +292,12 @@ struct GaussianLogLink {
   Component component(const double* auxiliary) const { return {auxiliary[0]}; }
   double link(double mean) const { return mean > 0.0 ? std::log(mean) : 0.0; }
 
-  void overall(const ColumnMoments& y, const ColumnMoments&, double* parameters) const {
+  void overall(const ValueMoments& y, const ValueMoments&, double* parameters) const {
     parameters[0] = y.mean;
     parameters[1] = y.sd();
   }
 
-  bool collapsed(const double* auxiliary, const ColumnMoments& y) const {
+  bool collapsed(const double* auxiliary, const ValueMoments& y) const {
     return !(auxiliary[0] > kCollapsedShare * y.sd());
   }
 

@@ -50,9 +50,9 @@ struct NegativeBinomialFamily {
   double max_mean_step() const { return 3.0; }
   Component component(const double* auxiliary) const { return {auxiliary[0]}; }
   double link(double mean) const { return mean > 0.0 ? std::log(mean) : -kCoordinateBound; }
-  bool collapsed(const double*, const ColumnMoments&) const { return false; }
+  bool collapsed(const double*, const ValueMoments&) const { return false; }
 
-  void overall(const ColumnMoments& y, const ColumnMoments&, double* parameters) const {
+  void overall(const ValueMoments& y, const ValueMoments&, double* parameters) const {
     parameters[0] = y.mean;
     parameters[1] = moment_size(y.mean, y.variance);
   }

@@ -30,13 +30,13 @@
 namespace emkit {
 
 // Of a column of observed values.
-struct ColumnMoments {
+struct ValueMoments {
   double n = 0.0, mean = 0.0, variance = 0.0, zeros = 0.0;  // zeros: their share
   double sd() const { return std::sqrt(variance); }
 };
 
-inline ColumnMoments column_moments(const ResponseData& data, size_t column = 0) {
-  ColumnMoments out;
+inline ValueMoments value_moments(const ResponseData& data, size_t column = 0) {
+  ValueMoments out;
   double squares = 0.0, zeros = 0.0;
   const double* y = data.y + column * data.n;
   for (size_t i = 0; i < data.n; ++i) {
@@ -65,8 +65,8 @@ class PointwiseResponse final : public ConstrainedResponse {
   PointwiseResponse(const ResponseData& data, size_t n_components, const ResponseOptions& options)
       : ConstrainedResponse(data, n_components, options, scales_of(F(options, data.intercept_only()))),
         family_(options, data.intercept_only()),
-        first_(column_moments(data, 0)),
-        second_(column_moments(data, data.n_columns - 1)) {
+        first_(value_moments(data, 0)),
+        second_(value_moments(data, data.n_columns - 1)) {
     if (F::kDiscrete && data.intercept_only()) {
       values_.reset(new DistinctValues(data));
       if (!values_->usable()) values_.reset();
@@ -421,7 +421,7 @@ class PointwiseResponse final : public ConstrainedResponse {
   static constexpr double kMaxAuxiliaryStep = 3.0;
 
   const F family_;
-  const ColumnMoments first_, second_;       // of the first and the last column
+  const ValueMoments first_, second_;       // of the first and the last column
   std::unique_ptr<DistinctValues> values_;   // of a discrete family without covariates
   std::vector<typename F::Component> components_;
   std::vector<double> eta_, table_;

@@ -16,8 +16,8 @@ struct PoissonFamily {
   double max_mean_step() const { return 3.0; }
   Component component(const double*) const { return {}; }
   double link(double mean) const { return mean > 0.0 ? std::log(mean) : -kCoordinateBound; }
-  void overall(const ColumnMoments& y, const ColumnMoments&, double* parameters) const { parameters[0] = y.mean; }
-  bool collapsed(const double*, const ColumnMoments&) const { return false; }
+  void overall(const ValueMoments& y, const ValueMoments&, double* parameters) const { parameters[0] = y.mean; }
+  bool collapsed(const double*, const ValueMoments&) const { return false; }
 
   double log_density(const double* y, double eta, const Component&) const {
     return (y[0] > 0.0 ? y[0] * eta : 0.0) - std::exp(eta);

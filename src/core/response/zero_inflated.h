@@ -6,7 +6,7 @@
 namespace emkit {
 
 // The share of forced zeros and the mean of the others which have this mean and share of zeros, as far as that goes.
-inline void overall_zero_inflation(const ColumnMoments& y, double& mean, double& zero) {
+inline void overall_zero_inflation(const ValueMoments& y, double& mean, double& zero) {
   zero = 0.1;
   for (int i = 0; i < 50; ++i) {
     mean = y.mean / (1.0 - zero);
@@ -29,9 +29,9 @@ struct ZeroInflatedPoissonFamily {
   double max_mean_step() const { return 3.0; }
   Component component(const double* auxiliary) const { return {auxiliary[0]}; }
   double link(double mean) const { return mean > 0.0 ? std::log(mean) : -kCoordinateBound; }
-  bool collapsed(const double*, const ColumnMoments&) const { return false; }
+  bool collapsed(const double*, const ValueMoments&) const { return false; }
 
-  void overall(const ColumnMoments& y, const ColumnMoments&, double* parameters) const {
+  void overall(const ValueMoments& y, const ValueMoments&, double* parameters) const {
     overall_zero_inflation(y, parameters[0], parameters[1]);
   }
 
@@ -69,10 +69,10 @@ struct ZeroInflatedNegativeBinomialFamily {
   double max_mean_step() const { return 3.0; }
   Component component(const double* auxiliary) const { return {auxiliary[0], auxiliary[1]}; }
   double link(double mean) const { return mean > 0.0 ? std::log(mean) : -kCoordinateBound; }
-  bool collapsed(const double*, const ColumnMoments&) const { return false; }
+  bool collapsed(const double*, const ValueMoments&) const { return false; }
 
   // Half of the zeros that a Poisson distribution does not explain are taken as forced.
-  void overall(const ColumnMoments& y, const ColumnMoments&, double* parameters) const {
+  void overall(const ValueMoments& y, const ValueMoments&, double* parameters) const {
     double zero;
     overall_zero_inflation(y, parameters[0], zero);
     zero *= 0.5;
