@@ -21,6 +21,26 @@ gmm_statistics_ <- function(x, parameters, weights, known, threads) {
     .Call(`_emkit_gmm_statistics_`, x, parameters, weights, known, threads)
 }
 
+hmm_fit_ <- function(data, model, starts, control) {
+    .Call(`_emkit_hmm_fit_`, data, model, starts, control)
+}
+
+hmm_evaluate_ <- function(data, model, parameters, what, threads) {
+    .Call(`_emkit_hmm_evaluate_`, data, model, parameters, what, threads)
+}
+
+hmm_viterbi_ <- function(data, model, parameters, threads) {
+    .Call(`_emkit_hmm_viterbi_`, data, model, parameters, threads)
+}
+
+hmm_sample_ <- function(data, model, parameters, n_paths, key, threads) {
+    .Call(`_emkit_hmm_sample_`, data, model, parameters, n_paths, key, threads)
+}
+
+hmm_information_ <- function(data, model, parameters, threads) {
+    .Call(`_emkit_hmm_information_`, data, model, parameters, threads)
+}
+
 latent_fit_ <- function(x, kind, levels, mass, weights, prior, control, key, threads, show) {
     .Call(`_emkit_latent_fit_`, x, kind, levels, mass, weights, prior, control, key, threads, show)
 }
@@ -79,6 +99,42 @@ covariance_n_parameters_ <- function(code, d, n_components) {
 
 acceleration_registry_ <- function() {
     .Call(`_emkit_acceleration_registry_`)
+}
+
+response_registry_ <- function() {
+    .Call(`_emkit_response_registry_`)
+}
+
+response_log_density_ <- function(spec, parameters, lanes = 1L) {
+    .Call(`_emkit_response_log_density_`, spec, parameters, lanes)
+}
+
+response_statistics_ <- function(spec, parameters, posterior, lanes = 1L) {
+    .Call(`_emkit_response_statistics_`, spec, parameters, posterior, lanes)
+}
+
+response_m_step_ <- function(spec, parameters, posterior, lanes = 1L) {
+    .Call(`_emkit_response_m_step_`, spec, parameters, posterior, lanes)
+}
+
+response_score_ <- function(spec, parameters, posterior, lanes = 1L) {
+    .Call(`_emkit_response_score_`, spec, parameters, posterior, lanes)
+}
+
+response_coordinates_ <- function(spec, parameters) {
+    .Call(`_emkit_response_coordinates_`, spec, parameters)
+}
+
+response_from_coordinates_ <- function(spec, parameters, coordinates) {
+    .Call(`_emkit_response_from_coordinates_`, spec, parameters, coordinates)
+}
+
+response_overall_ <- function(spec, n_components) {
+    .Call(`_emkit_response_overall_`, spec, n_components)
+}
+
+response_seconds_ <- function(spec, parameters, repeats, lanes) {
+    .Call(`_emkit_response_seconds_`, spec, parameters, repeats, lanes)
 }
 
 kernel_isa_ <- function() {

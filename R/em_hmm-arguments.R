@@ -271,8 +271,13 @@ check_initial <- function(initial, design, fixed, n_states, sequences, transitio
   if (!is.null(fixed)) {
     if (!is_free_initial(initial)) em_abort("`fixed$initial` and `initial` exclude each other.", "fixed")
     if (all(is.na(fixed))) return(list(kind = "free", fixed = NULL))
-    if (anyNA(fixed)) em_abort("`fixed$initial` must be given wholly, or not at all.", "fixed")
-    initial <- fixed
+    if (!anyNA(fixed)) return(check_initial(fixed, NULL, NULL, n_states, sequences, transition))
+    fixed <- as.double(fixed)
+    if (length(fixed) != n_states || any(fixed < 0, na.rm = TRUE) || sum(fixed, na.rm = TRUE) >= 1) {
+      em_abort(sprintf(paste0("`fixed$initial` must be %d probabilities (NA where free) that sum to 1, or to less where ",
+                              "some are free."), n_states), "fixed")
+    }
+    return(list(kind = "free", fixed = fixed))
   }
   if (is_free_initial(initial)) return(list(kind = "free", fixed = NULL))
   if (inherits(initial, "formula")) return(list(kind = "logit", fixed = NULL))

@@ -63,9 +63,10 @@ hmm_core <- function(expression, order = NULL, what = "data") {
 # How many starts, and how many of them to run to the end, where the user does not say.
 hmm_effort <- function(control, alone, n, n_states) {
   work <- as.double(n) * n_states * (n_states + 10)
-  small <- work < 2e5
-  if (is.null(control$n_starts)) control$n_starts <- if (small && alone) 50L else if (work < 2e6) 24L else 12L
-  if (is.null(control$n_polish)) control$n_polish <- if (small) 12L else if (work < 2e6) 4L else 2L
+  tiny <- work < 5e4 && alone
+  small <- work < 5e5
+  if (is.null(control$n_starts)) control$n_starts <- if (tiny) 120L else if (small && alone) 50L else if (work < 5e6) 24L else 12L
+  if (is.null(control$n_polish)) control$n_polish <- if (tiny) 30L else if (small) 12L else if (work < 5e6) 4L else 2L
   control
 }
 
@@ -83,7 +84,24 @@ run_hmm <- function(problem, given, control, threads) {
   if (is.null(starts)) starts <- hmm_starts(problem, problem$data, control$n_starts)
   settings <- hmm_control(control, threads, key)
   settings$progress <- progress_display(control, "starts")
-  hmm_core(hmm_fit_(problem$data, problem$model, starts, settings), problem$sequences$order)
+  run <- hmm_core(hmm_fit_(problem$data, problem$model, starts, settings), problem$sequences$order)
+  run$df <- chain_df(problem) + run$emission_df
+  if (problem$model$initial$kind == "per_sequence") run$parameters$initial <- problem$model$initial$fixed
+  run
+}
+
+# Free parameters of the initial distribution and the transitions.
+chain_df <- function(problem) {
+  initial <- problem$model$initial
+  transition <- problem$model$transition
+  first <- switch(initial$kind,
+    free = if (is.null(initial$fixed)) problem$n_states - 1 else max(0, sum(is.na(initial$fixed)) - 1),
+    logit = (problem$n_states - 1) * length(problem$design$initial$names),
+    0)
+  open <- transition$allowed
+  if (!is.null(transition$fixed)) open <- open & is.na(transition$fixed)
+  each <- pmax(rowSums(open) - 1, 0)
+  first + sum(each) * (if (transition$kind == "logit") length(problem$design$transition$names) else 1)
 }
 
 # Starts for many rows: the best fits of two random samples of them.
@@ -192,7 +210,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     n_states = k, state_names = labels, timing = problem$timing, topology = problem$topology,
     initial_kind = model$initial$kind, posterior = posterior,
     states = stats::setNames(user_rows(path$states, order), row_names),
-    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequences),
+    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequence),
     counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels),
     selection = selection, known = problem$known, fixed = problem$fixed, shared = problem$shared, order_by = order_by,
     model = model, responses = lapply(problem$responses, strip_response), design = lapply(problem$design, strip_design),

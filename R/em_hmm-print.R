@@ -47,11 +47,11 @@ hmm_title <- function(x) {
                    if (length(extras) > 0L) paste0(", with ", paste(extras, collapse = ", "))), exdent = 2),
     if (!is.null(x$call)) format_call(x$call),
     strwrap(paste0("Responses: ", abbreviate_list(responses)), exdent = 2),
-    strwrap(paste0(chain_words(x), "."), exdent = 2)
+    strwrap(paste0(markov_words(x), "."), exdent = 2)
   )
 }
 
-chain_words <- function(x) {
+markov_words <- function(x) {
   initial <- switch(x$initial_kind, free = "free", stationary = "stationary", fixed = "given", per_sequence = "given for each sequence",
                     logit = "depends on covariates")
   transition <- if (x$model$transition$kind != "logit") NULL else {

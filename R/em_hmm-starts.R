@@ -13,8 +13,8 @@ hmm_starts <- function(problem, data, n_starts) {
   makers <- start_makers(features, lagged, data, k)
   starts <- vector("list", n_starts)
   for (i in seq_len(n_starts)) {
-    maker <- makers[[if (i <= length(makers)) i else length(makers) - makers_random + 1L +
-                       (i - length(makers) - 1L) %% makers_random]]
+    n_once <- length(makers$once)
+    maker <- if (i <= n_once) makers$once[[i]] else makers$again[[(i - n_once - 1L) %% length(makers$again) + 1L]]
     states <- conform_states(fill_states(maker$make(), k), problem, data, features)
     free <- if (is.null(data$known)) TRUE else is.na(data$known)
     states[!seen & free] <- NA
@@ -23,30 +23,45 @@ hmm_starts <- function(problem, data, n_starts) {
   starts
 }
 
-# The last of the makers draw at random, and are used again and again.
-makers_random <- 6L
-
+# How to make partitions: the first kinds once each, the last ones, which draw at random, again and again.
 start_makers <- function(features, lagged, data, k) {
   n <- data$n
-  width <- ncol(features)
   maker <- function(method, make) list(method = method, make = make)
-  quantiles <- lapply(seq_len(min(width, 3L)), function(j) maker("quantiles", function() cut_quantiles(features[, j], k)))
-  spread <- lagged$spread
-  c(
-    quantiles,
+  around <- cbind(lagged$mean, 2 * lagged$spread)
+  once <- c(
+    lapply(seq_len(min(ncol(features), 3L)), function(j) maker("quantiles", function() cut_quantiles(features[, j], k))),
     list(
       maker("quantiles of local means", function() cut_quantiles(lagged$mean[, 1L], k)),
-      maker("quantiles of local spread", function() cut_quantiles(spread[, 1L], k)),
-      maker("equal segments", function() equal_segments(data$first, n, k)),
-      maker("k-means++", function() cluster_rows(features, k)),
-      maker("k-means++ of neighbours", function() cluster_rows(lagged$all, k)),
-      maker("k-means++ of local spread", function() cluster_rows(cbind(lagged$mean, 2 * spread), k)),
-      maker("k-means++ of local means", function() cluster_rows(lagged$mean, k)),
-      maker("random centres", function() nearest_rows(features, features[sample.int(n, k), , drop = FALSE])),
-      maker("random segments", function() random_segments(features, n, k))
-    ),
-    NULL
+      maker("quantiles of local spread", function() cut_quantiles(lagged$spread[, 1L], k)),
+      maker("equal segments", function() equal_segments(data$first, n, k))
+    )
   )
+  again <- list(
+    maker("k-means++", function() cluster_rows(features, k)),
+    maker("k-means++ of local means", function() cluster_rows(lagged$mean, k)),
+    maker("k-means++ of local spread", function() cluster_rows(around, k)),
+    maker("random segments", function() random_segments(n, k)),
+    maker("local means, split in time", function() split_in_time(cluster_rows(lagged$mean, k - 1L), k)),
+    maker("k-means++ of neighbours", function() cluster_rows(lagged$all, k)),
+    maker("random segments", function() random_segments(n, k)),
+    maker("local means, split in time", function() split_in_time(cluster_rows(lagged$mean, k - 1L), k)),
+    maker("local spread, split in time", function() split_in_time(cluster_rows(around, k - 1L), k)),
+    maker("random segments", function() random_segments(n, k)),
+    maker("random centres", function() nearest_rows(features, features[sample.int(n, k), , drop = FALSE]))
+  )
+  list(once = once, again = again)
+}
+
+# Of fewer states one cut in two: early and late visits. Regimes that come once look like others that come earlier.
+split_in_time <- function(states, k) {
+  size <- tabulate(states, k - 1L)
+  parted <- sample.int(k - 1L, 1L, prob = size)
+  visits <- which(states == parted)
+  # between two stays, where there are several
+  breaks <- which(diff(visits) > 1L)
+  cut <- if (length(breaks) > 0L) breaks[sample.int(length(breaks), 1L)] else length(visits) %/% 2L
+  states[visits[seq_along(visits) > cut]] <- k
+  states
 }
 
 # Every state gets a row: random rows where a partition left one out.
@@ -139,10 +154,10 @@ equal_segments <- function(first, n, k) {
   as.integer(pmin(k, ceiling(at / rep(lengths, lengths) * k)))
 }
 
-# Runs of random lengths with random states, or the clusters of a few runs by their means.
-random_segments <- function(features, n, k) {
+# Runs of random lengths with random states.
+random_segments <- function(n, k) {
   n_cuts <- min(n - 1L, sample(c(k - 1L, 2L * k, 5L * k, max(1L, n %/% 8L)), 1L))
-  cuts <- sort(sample.int(n - 1L, max(n_cuts, 0L)))
+  cuts <- sort(sample.int(n - 1L, n_cuts))
   segment <- findInterval(seq_len(n), cuts + 1L) + 1L
   sample.int(k, max(segment), replace = TRUE)[segment]
 }

@@ -70,11 +70,17 @@ hmm_variance_parts <- function(fit) {
     core$initial[bound$initial$zero] <- 0
     core$initial <- core$initial / sum(core$initial)
   }
+  inside <- emission_inside(fit, core$emission)
+  core$emission <- inside$emission
   found <- hmm_core(hmm_information_(fit$data, fit$model, core, resolve_threads(fit$control)), fit$row_order)
+  if (!isTRUE(found$regular)) {
+    em_abort("The parameters of the responses are on the boundary of their range: there are no standard errors.", "at_bound")
+  }
   inverse <- invert_information(found$information)
   at_bound <- rep(FALSE, length(natural_vector(core$initial, core$transition, core$emission)))
   at_bound[seq_along(core$initial)] <- bound$initial$bound
   if (!is.null(bound$transition)) at_bound[length(core$initial) + seq_along(core$transition)] <- bound$transition$bound
+  at_bound[length(at_bound) - rev(seq_along(inside$bound)) + 1L] <- inside$bound
   list(inverse = inverse$inverse, null = inverse$null, jacobian = user_jacobian(fit, found$jacobian, core),
        at_bound = at_bound, table = hmm_coefficient_table(fit))
 }
@@ -97,6 +103,25 @@ probabilities_at_bound <- function(fit, core, least = 1e-3) {
     out$initial <- list(zero = small, bound = small | open & sum(open & !small) < 2L)
   }
   out
+}
+
+# The parameters of the responses moved inside their range, where they have coordinates, and which ones were at its end.
+emission_inside <- function(fit, emission, least = 1e-9) {
+  bound <- list()
+  for (r in seq_along(emission)) {
+    table <- emission_table(fit$responses[[r]], fit$n_states, fit$state_names, "", 0L)
+    value <- emission[[r]]
+    low <- table$place[table$domain %in% c("probability", "rate") & value[table$place] < least]
+    high <- table$place[table$domain == "probability" & value[table$place] > 1 - least]
+    value[low] <- least
+    value[high] <- 1 - least
+    bound[[r]] <- seq_along(value) %in% c(low, high)
+    if (fit$responses[[r]]$family$columns %in% c("factor", "counts") && is.null(n_coefficients(fit$responses[[r]]$design))) {
+      value <- sweep(value, 2L, colSums(value), "/")
+    }
+    emission[[r]] <- value
+  }
+  list(emission = emission, bound = unlist(bound))
 }
 
 # The derivatives of the core's natural parameters as those of the user's: coefficients are linear in each other.

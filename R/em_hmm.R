@@ -88,7 +88,7 @@
 #' @param shared NULL, or names of parameters that are equal in all states (for several responses a list named by response):
 #'   `shared = "sd"`, `shared = list(rt = "sd")`, or names of covariates.
 #' @param fixed NULL, or parameters to hold: `list(initial = , transition = , emission = )` in the shapes of `start`, with NA where
-#'   free (`initial` wholly given). An element named after a response, or for one response after a parameter, is taken
+#'   free. An element named after a response, or for one response after a parameter, is taken
 #'   as part of `emission`: `fixed = list(sd = c(NA, 0.2))`.
 #' @param known NULL, or for each row its state where that is known, and NA where not: a factor or character vector (its levels
 #'   name the states, in this order), whole numbers, or the name of a column of `data`.

@@ -201,7 +201,7 @@ response_specs <- function(formulas, data, family = "gaussian", covariance = NUL
 # The one response of a vector, matrix or data frame.
 response_specs_data <- function(x, name, family = "gaussian", covariance = NULL, n_parts = NULL) {
   row_names <- if (is.data.frame(x)) chosen_row_names(x) else if (is.matrix(x)) rownames(x) else names(x)
-  if (is.data.frame(x)) x <- if (ncol(x) == 1L) x[[1L]] else data_columns(x)
+  if (is.data.frame(x)) x <- if (ncol(x) == 1L) x[[1L]] else frame_matrix(x)
   if (is.matrix(x) && ncol(x) == 1L) x <- x[, 1L]
   if (!is.atomic(x) || is.null(x)) {
     em_abort(sprintf("The data must be a vector, a matrix, a data frame or a formula, not %s.", describe_value(x)),
@@ -215,7 +215,7 @@ response_specs_data <- function(x, name, family = "gaussian", covariance = NULL,
 }
 
 # A data frame of numeric columns as a matrix.
-data_columns <- function(x) {
+frame_matrix <- function(x) {
   columns <- lapply(seq_along(x), function(j) as_double_column(x[[j]], names(x)[j]))
   matrix(unlist(columns, use.names = FALSE), nrow(x), length(x), dimnames = list(NULL, names(x)))
 }
@@ -532,7 +532,7 @@ response_specs_new_data <- function(responses, newdata) {
       newdata <- if (is.data.frame(newdata)) newdata[wanted] else newdata[, wanted, drop = FALSE]
     }
   }
-  if (is.data.frame(newdata)) newdata <- if (ncol(newdata) == 1L) newdata[[1L]] else data_columns(newdata)
+  if (is.data.frame(newdata)) newdata <- if (ncol(newdata) == 1L) newdata[[1L]] else frame_matrix(newdata)
   if (is.matrix(newdata) && ncol(newdata) == 1L) newdata <- newdata[, 1L]
   if (NCOL(newdata) != max(1L, length(response$columns)) || !is.atomic(newdata) || is.null(newdata)) {
     em_abort(sprintf("`newdata` must have %s, as the data of the fit, not %d.",

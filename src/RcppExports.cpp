@@ -98,6 +98,74 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// hmm_fit_
+Rcpp::List hmm_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rcpp::List control);
+RcppExport SEXP _emkit_hmm_fit_(SEXP dataSEXP, SEXP modelSEXP, SEXP startsSEXP, SEXP controlSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    rcpp_result_gen = Rcpp::wrap(hmm_fit_(data, model, starts, control));
+    return rcpp_result_gen;
+END_RCPP
+}
+// hmm_evaluate_
+SEXP hmm_evaluate_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, std::string what, int threads);
+RcppExport SEXP _emkit_hmm_evaluate_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP whatSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(hmm_evaluate_(data, model, parameters, what, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// hmm_viterbi_
+Rcpp::List hmm_viterbi_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, int threads);
+RcppExport SEXP _emkit_hmm_viterbi_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(hmm_viterbi_(data, model, parameters, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// hmm_sample_
+Rcpp::IntegerMatrix hmm_sample_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, int n_paths, Rcpp::NumericVector key, int threads);
+RcppExport SEXP _emkit_hmm_sample_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP n_pathsSEXP, SEXP keySEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type n_paths(n_pathsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(hmm_sample_(data, model, parameters, n_paths, key, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// hmm_information_
+Rcpp::List hmm_information_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, int threads);
+RcppExport SEXP _emkit_hmm_information_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(hmm_information_(data, model, parameters, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
 // latent_fit_
 Rcpp::List latent_fit_(Rcpp::NumericMatrix x, Rcpp::CharacterVector kind, Rcpp::IntegerVector levels, Rcpp::NumericMatrix mass, Rcpp::Nullable<Rcpp::NumericVector> weights, SEXP prior, Rcpp::List control, Rcpp::NumericVector key, int threads, SEXP show);
 RcppExport SEXP _emkit_latent_fit_(SEXP xSEXP, SEXP kindSEXP, SEXP levelsSEXP, SEXP massSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP controlSEXP, SEXP keySEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -332,6 +400,113 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// response_registry_
+Rcpp::DataFrame response_registry_();
+RcppExport SEXP _emkit_response_registry_() {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    rcpp_result_gen = Rcpp::wrap(response_registry_());
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_log_density_
+Rcpp::NumericMatrix response_log_density_(Rcpp::List spec, Eigen::MatrixXd parameters, int lanes);
+RcppExport SEXP _emkit_response_log_density_(SEXP specSEXP, SEXP parametersSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_log_density_(spec, parameters, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_statistics_
+Rcpp::NumericVector response_statistics_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_statistics_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_statistics_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_m_step_
+Rcpp::List response_m_step_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_m_step_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_m_step_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_score_
+Rcpp::List response_score_(Rcpp::List spec, Eigen::MatrixXd parameters, Eigen::MatrixXd posterior, int lanes);
+RcppExport SEXP _emkit_response_score_(SEXP specSEXP, SEXP parametersSEXP, SEXP posteriorSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type posterior(posteriorSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_score_(spec, parameters, posterior, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_coordinates_
+Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters);
+RcppExport SEXP _emkit_response_coordinates_(SEXP specSEXP, SEXP parametersSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_coordinates_(spec, parameters));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_from_coordinates_
+Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters, std::vector<double> coordinates);
+RcppExport SEXP _emkit_response_from_coordinates_(SEXP specSEXP, SEXP parametersSEXP, SEXP coordinatesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::vector<double> >::type coordinates(coordinatesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_from_coordinates_(spec, parameters, coordinates));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_overall_
+Eigen::MatrixXd response_overall_(Rcpp::List spec, int n_components);
+RcppExport SEXP _emkit_response_overall_(SEXP specSEXP, SEXP n_componentsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< int >::type n_components(n_componentsSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_overall_(spec, n_components));
+    return rcpp_result_gen;
+END_RCPP
+}
+// response_seconds_
+Rcpp::NumericVector response_seconds_(Rcpp::List spec, Eigen::MatrixXd parameters, int repeats, int lanes);
+RcppExport SEXP _emkit_response_seconds_(SEXP specSEXP, SEXP parametersSEXP, SEXP repeatsSEXP, SEXP lanesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
+    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type repeats(repeatsSEXP);
+    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
+    rcpp_result_gen = Rcpp::wrap(response_seconds_(spec, parameters, repeats, lanes));
+    return rcpp_result_gen;
+END_RCPP
+}
 // kernel_isa_
 std::string kernel_isa_();
 RcppExport SEXP _emkit_kernel_isa_() {
@@ -403,6 +578,11 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
+    {"_emkit_hmm_fit_", (DL_FUNC) &_emkit_hmm_fit_, 4},
+    {"_emkit_hmm_evaluate_", (DL_FUNC) &_emkit_hmm_evaluate_, 5},
+    {"_emkit_hmm_viterbi_", (DL_FUNC) &_emkit_hmm_viterbi_, 4},
+    {"_emkit_hmm_sample_", (DL_FUNC) &_emkit_hmm_sample_, 6},
+    {"_emkit_hmm_information_", (DL_FUNC) &_emkit_hmm_information_, 4},
     {"_emkit_latent_fit_", (DL_FUNC) &_emkit_latent_fit_, 10},
     {"_emkit_latent_impute_", (DL_FUNC) &_emkit_latent_impute_, 15},
     {"_emkit_latent_rows_", (DL_FUNC) &_emkit_latent_rows_, 9},
@@ -418,6 +598,15 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},
     {"_emkit_covariance_n_parameters_", (DL_FUNC) &_emkit_covariance_n_parameters_, 3},
     {"_emkit_acceleration_registry_", (DL_FUNC) &_emkit_acceleration_registry_, 0},
+    {"_emkit_response_registry_", (DL_FUNC) &_emkit_response_registry_, 0},
+    {"_emkit_response_log_density_", (DL_FUNC) &_emkit_response_log_density_, 3},
+    {"_emkit_response_statistics_", (DL_FUNC) &_emkit_response_statistics_, 4},
+    {"_emkit_response_m_step_", (DL_FUNC) &_emkit_response_m_step_, 4},
+    {"_emkit_response_score_", (DL_FUNC) &_emkit_response_score_, 4},
+    {"_emkit_response_coordinates_", (DL_FUNC) &_emkit_response_coordinates_, 2},
+    {"_emkit_response_from_coordinates_", (DL_FUNC) &_emkit_response_from_coordinates_, 3},
+    {"_emkit_response_overall_", (DL_FUNC) &_emkit_response_overall_, 2},
+    {"_emkit_response_seconds_", (DL_FUNC) &_emkit_response_seconds_, 4},
     {"_emkit_kernel_isa_", (DL_FUNC) &_emkit_kernel_isa_, 0},
     {"_emkit_kernel_isa_available_", (DL_FUNC) &_emkit_kernel_isa_available_, 0},
     {"_emkit_kernel_set_isa_", (DL_FUNC) &_emkit_kernel_set_isa_, 1},
