@@ -47,7 +47,7 @@ residuals.em_hmm <- function(object, type = c("quantile", "response"), newdata =
     parts <- lapply(seq_along(object$responses), function(r) observed_columns(object$responses[[r]], rows$data$responses[[r]]$y))
     return(bind_columns(parts, rows) - expected)
   }
-  value <- simulate_sets(1L, seed, function() hmm_quantile_residuals(object, rows))
+  value <- simulate_sets(1L, seed, function() quantile_residuals(object, rows))
   attr(value, "seed") <- NULL
   value
 }
@@ -60,10 +60,12 @@ observed_columns <- function(response, y) {
     y)
 }
 
-hmm_quantile_residuals <- function(fit, rows) {
-  core <- core_parameters(fit)
-  # log of the probabilities of the states given all rows before, and the cells of this row before the present one
-  weight <- log(hmm_evaluate_rows(fit, rows, "predicted"))
+quantile_residuals <- function(fit, rows) {
+  sequential_residuals(fit, core_parameters(fit), rows, log(hmm_evaluate_rows(fit, rows, "predicted")))
+}
+
+# `weight`: log of the probabilities of the states given all rows before (n x K), to which each cell adds what it says.
+sequential_residuals <- function(fit, core, rows, weight) {
   parts <- list()
   for (r in seq_along(fit$responses)) {
     cells <- residual_cells(fit, core, rows$data, r)
