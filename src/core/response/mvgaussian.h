@@ -74,7 +74,7 @@ class MvGaussianResponse final : public Response {
   }
 
   double row_constant(size_t row) const override {
-    const int code = patterns_.size() > 1 || !patterns_[0].complete() ? code_of_[row] : 0;
+    const int code = code_of_.empty() ? 0 : code_of_[row];
     return code < 0 ? 0.0 : constants_[static_cast<size_t>(code)];
   }
 
