@@ -175,6 +175,13 @@ test_that("fixed means and covariances stay, and have no coordinates", {
   expect_gt(sum(z * mv_oracle(y, step)), sum(z * mv_oracle(y, overall)))
 })
 
+test_that("constraints that the family does not have are errors", {
+  y <- mv_data()
+  expect_error(response_overall_(mv_spec(y, "XYZ"), 2L), "unknown covariance structure: XYZ")
+  expect_error(response_overall_(mv_spec(y, fixed = replace(matrix(NA_real_, 12L, 2L), 2L, 1)), 2L), "as a whole")
+  expect_error(response_overall_(mv_spec(y, shared = rep(c(TRUE, FALSE), c(3L, 9L))), 2L), "covariance structure")
+})
+
 test_that("one column has the structures of one column", {
   y <- mv_data()[, 1L, drop = FALSE]
   z <- mv_posterior(nrow(y))
