@@ -36,7 +36,8 @@ inline std::unique_ptr<Response> as_response(const Rcpp::List& spec, size_t n_co
     data.n_predictors = static_cast<size_t>(Rf_ncols(x));
   }
   if (!Rf_isNull(offset)) {
-    if (static_cast<size_t>(Rf_xlength(offset)) != data.n) Rcpp::stop("the offset and the response differ in their rows");
+    if (static_cast<size_t>(Rf_xlength(offset)) != data.n)
+      Rcpp::stop("the offset and the response differ in their rows");
     data.offset = doubles(offset);
   }
 
