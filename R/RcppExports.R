@@ -81,46 +81,6 @@ acceleration_registry_ <- function() {
     .Call(`_emkit_acceleration_registry_`)
 }
 
-response_registry_ <- function() {
-    .Call(`_emkit_response_registry_`)
-}
-
-response_log_density_ <- function(spec, parameters, lanes = 1L) {
-    .Call(`_emkit_response_log_density_`, spec, parameters, lanes)
-}
-
-response_statistics_ <- function(spec, parameters, posterior, lanes = 1L) {
-    .Call(`_emkit_response_statistics_`, spec, parameters, posterior, lanes)
-}
-
-response_m_step_ <- function(spec, parameters, posterior, lanes = 1L) {
-    .Call(`_emkit_response_m_step_`, spec, parameters, posterior, lanes)
-}
-
-response_score_ <- function(spec, parameters, posterior, lanes = 1L) {
-    .Call(`_emkit_response_score_`, spec, parameters, posterior, lanes)
-}
-
-response_coordinates_ <- function(spec, parameters) {
-    .Call(`_emkit_response_coordinates_`, spec, parameters)
-}
-
-response_from_coordinates_ <- function(spec, parameters, coordinates) {
-    .Call(`_emkit_response_from_coordinates_`, spec, parameters, coordinates)
-}
-
-response_overall_ <- function(spec, n_components) {
-    .Call(`_emkit_response_overall_`, spec, n_components)
-}
-
-response_seconds_ <- function(spec, parameters, repeats, lanes) {
-    .Call(`_emkit_response_seconds_`, spec, parameters, repeats, lanes)
-}
-
-special_ <- function(x, what) {
-    .Call(`_emkit_special_`, x, what)
-}
-
 kernel_isa_ <- function() {
     .Call(`_emkit_kernel_isa_`)
 }
