@@ -170,26 +170,3 @@ Eigen::MatrixXd response_overall_(Rcpp::List spec, int n_components) {
   response->set_overall();
   return response->parameters();
 }
-
-// Seconds for `repeats` sweeps of log densities and of statistics over the rows.
-// [[Rcpp::export(rng = false)]]
-Rcpp::NumericVector response_seconds_(Rcpp::List spec, Eigen::MatrixXd parameters, int repeats, int lanes) {
-  const std::unique_ptr<Response> response = response_at(spec, parameters);
-  const std::unique_ptr<Response::Workspace> workspace = response->make_workspace();
-  const size_t n_components = response->n_components();
-  std::vector<double> statistics(response->n_statistics(), 0.0);
-  AlignedBuffer z(n_components * kTileRows);
-  const std::vector<RowTile> tiles = tiles_of(n_rows(spec), static_cast<size_t>(lanes));
-  const auto seconds = [&](const auto& sweep) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int r = 0; r < repeats; ++r)
-      for (const RowTile& tile : tiles) sweep(tile);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  const double density =
-      seconds([&](const RowTile& tile) { response->log_density(tile, false, *workspace, z.data(), kTileRows); });
-  std::fill(z.data(), z.data() + z.size(), 0.5);
-  const double sums = seconds(
-      [&](const RowTile& tile) { response->accumulate(tile, z.data(), kTileRows, *workspace, statistics.data()); });
-  return Rcpp::NumericVector::create(Rcpp::Named("log_density") = density, Rcpp::Named("accumulate") = sums);
-}

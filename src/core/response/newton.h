@@ -280,14 +280,29 @@ class ConstrainedResponse : public Response {
     w.sums.resize(n_sums * kWide);
   }
 
+  // False only when there is no NaN (then a sum is one only if it overflows). `size` is a multiple of 4.
+  static bool may_have_nan(const double* y, size_t size) {
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+    for (size_t i = 0; i < size; i += 4) {
+      a += y[i];
+      b += y[i + 1];
+      c += y[i + 2];
+      d += y[i + 3];
+    }
+    return std::isnan((a + b) + (c + d));
+  }
+
   // The tile's responses, and which of its positions are observed.
   void load_y(const RowTile& rows, TileWorkspace& w) const {
     const size_t size = rows.size();
-    w.whole = !any_missing_ && tile_is_whole(rows);
+    w.whole = tile_is_whole(rows);
     if (w.whole) {
-      for (size_t c = 0; c < data_.n_columns; ++c)
-        rows.load(data_.y + c * data_.n, fill_[c], w.y.data() + c * kTileRows);
-      return;
+      for (size_t c = 0; c < data_.n_columns; ++c) {
+        double* y = w.y.data() + c * kTileRows;
+        rows.load(data_.y + c * data_.n, fill_[c], y);
+        w.whole = w.whole && !(any_missing_ && may_have_nan(y, size));
+      }
+      if (w.whole) return;
     }
     std::fill(w.observed.begin(), w.observed.end(), static_cast<char>(1));
     for (size_t c = 0; c < data_.n_columns; ++c) {
