@@ -25,7 +25,7 @@ oracle_families <- local({
   }
 })
 
-one_column <- function(draw, emission, linear, link, density, cdf, mean, below = cdf) {
+hmm_one_column <- function(draw, emission, linear, link, density, cdf, mean, below = cdf) {
   list(response = "y", columns = "y", draw = function(n) data.frame(y = draw(n)), emission = emission, linear = linear,
        link = link, mean = mean, sorted = names(emission)[1],
        density = function(data, theta) density(data$y, theta),
@@ -33,7 +33,7 @@ one_column <- function(draw, emission, linear, link, density, cdf, mean, below =
 }
 
 # A family of counts has F(y-) = F(y - 1).
-counts <- function(..., cdf) one_column(..., cdf = cdf, below = function(y, theta) cdf(y - 1, theta))
+counts <- function(..., cdf) hmm_one_column(..., cdf = cdf, below = function(y, theta) cdf(y - 1, theta))
 
 # Intercepts and slopes of three states.
 lines_of <- function(intercept, slope) rbind(`(Intercept)` = intercept, x = slope)
@@ -59,34 +59,34 @@ oracle_vonmises_cdf <- function(y, mean, concentration) {
 
 make_oracle_families <- function() {
   list(
-    gaussian = one_column(function(n) stats::rnorm(n, 1, 2), list(mean = c(-1, .8, 2.5), sd = c(.7, 1.2, 2)),
+    gaussian = hmm_one_column(function(n) stats::rnorm(n, 1, 2), list(mean = c(-1, .8, 2.5), sd = c(.7, 1.2, 2)),
       list(coefficients = lines_of(c(-1, .8, 2.5), c(.4, -.3, .2)), sd = c(.7, 1.2, 2)), identity,
       function(y, p) stats::dnorm(y, p$mean, p$sd, log = TRUE), cdf = function(y, p) stats::pnorm(y, p$mean, p$sd),
       mean = function(p) p$mean),
-    lognormal = one_column(function(n) stats::rlnorm(n, .5, 1),
+    lognormal = hmm_one_column(function(n) stats::rlnorm(n, .5, 1),
       list(meanlog = c(-.5, .3, 1.2), sdlog = c(.5, .7, .8)),
       list(coefficients = lines_of(c(-.5, .3, 1.2), c(.3, -.2, .4)), sdlog = c(.5, .7, .8)), identity,
       function(y, p) stats::dlnorm(y, p$meanlog, p$sdlog, log = TRUE),
       cdf = function(y, p) stats::plnorm(y, p$meanlog, p$sdlog), mean = function(p) exp(p$meanlog + p$sdlog^2 / 2)),
-    t = one_column(function(n) stats::rt(n, 3), list(mean = c(-1, .5, 2), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)),
+    t = hmm_one_column(function(n) stats::rt(n, 3), list(mean = c(-1, .5, 2), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)),
       list(coefficients = lines_of(c(-1, .5, 2), c(.5, -.4, .3)), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)), identity,
       function(y, p) stats::dt((y - p$mean) / p$scale, p$df, log = TRUE) - log(p$scale),
       cdf = function(y, p) stats::pt((y - p$mean) / p$scale, p$df), mean = function(p) p$mean),
-    gamma = one_column(function(n) stats::rgamma(n, 2), list(mean = c(.7, 1.6, 4), shape = c(1.3, 2.2, 5)),
+    gamma = hmm_one_column(function(n) stats::rgamma(n, 2), list(mean = c(.7, 1.6, 4), shape = c(1.3, 2.2, 5)),
       list(coefficients = lines_of(log(c(.7, 1.6, 4)), c(.3, -.2, .1)), shape = c(1.3, 2.2, 5)), exp,
       function(y, p) stats::dgamma(y, p$shape, scale = p$mean / p$shape, log = TRUE),
       cdf = function(y, p) stats::pgamma(y, p$shape, scale = p$mean / p$shape), mean = function(p) p$mean),
-    exponential = one_column(stats::rexp, list(mean = c(.4, 1, 3)),
+    exponential = hmm_one_column(stats::rexp, list(mean = c(.4, 1, 3)),
       list(coefficients = lines_of(log(c(.4, 1, 3)), c(.3, .2, -.1))), exp,
       function(y, p) stats::dexp(y, 1 / p$mean, log = TRUE), cdf = function(y, p) stats::pexp(y, 1 / p$mean),
       mean = function(p) p$mean),
-    beta = one_column(function(n) stats::rbeta(n, 1.5, 1.5), list(mean = c(.2, .5, .75), precision = c(4, 7, 3)),
+    beta = hmm_one_column(function(n) stats::rbeta(n, 1.5, 1.5), list(mean = c(.2, .5, .75), precision = c(4, 7, 3)),
       list(coefficients = lines_of(stats::qlogis(c(.2, .5, .75)), c(.4, -.3, .2)), precision = c(4, 7, 3)),
       stats::plogis,
       function(y, p) stats::dbeta(y, p$mean * p$precision, (1 - p$mean) * p$precision, log = TRUE),
       cdf = function(y, p) stats::pbeta(y, p$mean * p$precision, (1 - p$mean) * p$precision),
       mean = function(p) p$mean),
-    vonmises = one_column(function(n) stats::runif(n, -pi, pi),
+    vonmises = hmm_one_column(function(n) stats::runif(n, -pi, pi),
       list(mean = c(-1.5, .2, 1.8), concentration = c(.8, 3, 20)),
       list(coefficients = lines_of(tan(c(-1.5, .2, 1.8) / 2), c(.2, -.2, .1)), concentration = c(.8, 3, 20)),
       function(eta) 2 * atan(eta), function(y, p) oracle_log_vonmises(y, p$mean, p$concentration),
