@@ -11,7 +11,8 @@
 #   link        inverse link of the linear predictor
 #   density     function(data, theta): log density, where theta holds parameters with one value (or row) per row of data
 #   cdf, below  function(data, theta): F(y) and F(y-); NULL where the family has no distribution function in one number
-#   mean        function(theta), of the response
+#   mean        function(theta), of the response: a value for each row, or one for all; of categories, and counts and
+#               successes for one trial
 #   sorted      the parameter that grows from state to state
 #
 # Missing responses give a log density of 0, and NA for F.
@@ -125,7 +126,8 @@ make_oracle_families <- function() {
       mean = function(p) p$prob),
     categorical = list(
       response = "y", columns = "y", sorted = "prob",
-      draw = function(n) data.frame(y = factor(sample(c("a", "b", "c"), n, TRUE), levels = c("a", "b", "c"))),
+      # Every category, however few rows are missing.
+      draw = function(n) data.frame(y = factor(rep_len(c("c", "a", "b", "b", "a", "a", "c"), n), c("a", "b", "c"))),
       emission = list(prob = matrix(c(.7, .2, .1, .3, .4, .3, .1, .3, .6), 3, byrow = TRUE,
                                     dimnames = list(NULL, c("a", "b", "c")))),
       # [coefficient, category b or c, state]
@@ -234,4 +236,53 @@ oracle_response <- function(name, emission, data, what = "density") {
     if (what == "density") replace(value, is.na(value), 0) else value
   }, numeric(nrow(data)))
   matrix(result, nrow(data), K)
+}
+
+# Means of the response: a list by state of n x c matrices (counts and successes of all trials).
+oracle_response_mean <- function(name, emission, data) {
+  family <- oracle_families()[[name]]
+  trials <- switch(name, binomial = data$yes + data$no, multinomial = data$a + data$b + data$c, 1)
+  lapply(seq_len(n_states_of(emission)), function(k) {
+    mean <- family$mean(oracle_theta(family, emission, k, data))
+    if (name == "mvgaussian") return(matrix(mean, nrow(data), length(mean), byrow = TRUE))
+    if (is.matrix(mean)) mean * trials else matrix(rep_len(mean, nrow(data)) * trials)
+  })
+}
+
+# The cells of a response whose distribution functions make residuals, each list(lower, upper, log_density) of n x K:
+# F(y-), F(y) and log f(y) given the cells before it in the row, NA where missing.
+oracle_residual_cells <- function(name, emission, data) {
+  K <- n_states_of(emission)
+  n <- nrow(data)
+  states <- function(f) matrix(vapply(seq_len(K), f, numeric(n)), n)
+  if (name == "multinomial") {
+    # A count is binomial given those before it; the last is what is left.
+    y <- as.matrix(data[c("a", "b", "c")])
+    return(lapply(1:2, function(j) {
+      size <- rowSums(y[, j:3])
+      share <- function(k) emission$prob[k, j] / sum(emission$prob[k, j:3])
+      list(lower = states(function(k) stats::pbinom(y[, j] - 1, size, share(k))),
+           upper = states(function(k) stats::pbinom(y[, j], size, share(k))),
+           log_density = states(function(k) stats::dbinom(y[, j], size, share(k), log = TRUE)))
+    }))
+  }
+  density <- oracle_response(name, emission, data)
+  upper <- oracle_response(name, emission, data, "cdf")
+  density[is.na(upper)] <- NA
+  list(list(lower = oracle_response(name, emission, data, "below"), upper = upper, log_density = density))
+}
+
+# Bounds of the residuals' probabilities, list(lower, upper) of n x cells, of the cells of all responses one after
+# another, each given those before it in the row and the rows before (law: n x K).
+oracle_residual_bounds <- function(law, cells) {
+  weight <- log(law)
+  lower <- upper <- matrix(NA_real_, nrow(law), length(cells))
+  for (j in seq_along(cells)) {
+    p <- exp(weight) / rowSums(exp(weight))
+    lower[, j] <- rowSums(p * cells[[j]]$lower)
+    upper[, j] <- rowSums(p * cells[[j]]$upper)
+    seen <- !is.na(upper[, j])
+    weight[seen, ] <- weight[seen, ] + cells[[j]]$log_density[seen, ]
+  }
+  list(lower = lower, upper = upper)
 }
