@@ -128,16 +128,20 @@ mixture_variable <- function(fit, name) {
   get(name, envir = environment(fit$responses[[1L]]$formula))
 }
 
-plot_regression <- function(fit, response, covariate, max_points, look) {
+# regression_data() of the responses to show: of all those that have a mean along a covariate.
+regression_panels <- function(fit, response, covariate, max_points) {
   panels <- response_panels(fit, response)
   if (is.null(response)) {
-    # of all responses those that have a mean along a covariate
     fits <- vapply(panels, function(panel) {
       length(fit$responses[[panel$r]]$design$variables) > 0L && panel$kind != "category" && panel$column == 1L
     }, NA)
     panels <- panels[if (any(fits)) fits else 1L]
   }
-  d <- lapply(panels, function(panel) regression_data(fit, panel, covariate, max_points))
+  lapply(panels, function(panel) regression_data(fit, panel, covariate, max_points))
+}
+
+plot_regression <- function(fit, response, covariate, max_points, look) {
+  d <- regression_panels(fit, response, covariate, max_points)
   style <- mixture_style(fit)
   legend <- list(labels = latent_labels(style$component, "component"), pch = style$symbol, col = style$colour,
                  pt.bg = fade(style$colour, 0.75), show = look$legend)

@@ -240,13 +240,17 @@ draw_qq <- function(z, look) {
   graphics::box()
 }
 
-draw_residual_histogram <- function(z, look) {
-  z <- z[is.finite(z)]
+# Bars of a histogram of residuals: data frame left, right, height.
+residual_bars <- function(z) {
   breaks <- seq(min(-3, z), max(3, z), length.out = max(12L, min(60L, ceiling(2 * length(z)^(1 / 3)))))
-  h <- graphics::hist(z, breaks = breaks, plot = FALSE)
-  at <- seq(min(breaks), max(breaks), length.out = 201L)
-  open_panel(range(breaks), c(0, 1.05 * max(h$density, stats::dnorm(0))), "residuals", "density", look, yaxs = "i")
-  graphics::rect(breaks[-length(breaks)], 0, breaks[-1L], h$density, col = "grey85", border = "white")
+  data.frame(left = breaks[-length(breaks)], right = breaks[-1L], height = graphics::hist(z, breaks = breaks, plot = FALSE)$density)
+}
+
+draw_residual_histogram <- function(z, look) {
+  h <- residual_bars(z[is.finite(z)])
+  at <- seq(min(h$left), max(h$right), length.out = 201L)
+  open_panel(range(at), c(0, 1.05 * max(h$height, stats::dnorm(0))), "residuals", "density", look, yaxs = "i")
+  graphics::rect(h$left, 0, h$right, h$height, col = "grey85", border = "white")
   graphics::lines(at, stats::dnorm(at), col = em_palette(1L), lwd = 2)
   graphics::box()
 }
