@@ -61,9 +61,11 @@ observed_columns <- function(response, y) {
 }
 
 quantile_residuals <- function(fit, rows) {
-  core <- core_parameters(fit)
-  # log of the probabilities of the states given all rows before, and the cells of this row before the present one
-  weight <- log(hmm_evaluate_rows(fit, rows, "predicted"))
+  sequential_residuals(fit, core_parameters(fit), rows, log(hmm_evaluate_rows(fit, rows, "predicted")))
+}
+
+# `weight`: log of the probabilities of the states given all rows before (n x K), to which each cell adds what it says.
+sequential_residuals <- function(fit, core, rows, weight) {
   parts <- list()
   for (r in seq_along(fit$responses)) {
     cells <- residual_cells(fit, core, rows$data, r)

@@ -6,14 +6,14 @@
 mixture_rows <- function(fit, newdata, what) {
   if (is.null(newdata)) {
     require_data(fit, paste(what, "without `newdata`"))
-    return(list(data = fit$data, n = fit$n_rows, row_names = fit$row_names))
+    return(list(data = fit$data, n = fit$n_rows, row_names = fit$row_names, frame = fit$frame))
   }
   specs <- response_specs_new(fit$responses, newdata, need_response = FALSE)
   design <- fit$design
   if (!is.null(design)) design <- design_new(design, check_data_frame(newdata, "newdata"), specs$n, "`proportions`")
   data <- list(responses = unname(lapply(specs$responses, core_response)), n = specs$n, known = NULL, weights = NULL,
                x_proportions = core_columns_or_null(design))
-  list(data = data, n = specs$n, row_names = specs$row_names)
+  list(data = data, n = specs$n, row_names = specs$row_names, frame = check_data_frame(newdata, "newdata"))
 }
 
 # The core's parameters of a fit.
@@ -35,35 +35,11 @@ mixture_posterior <- function(fit, rows) {
   z
 }
 
-# The parameters of response r by row, given component k (see family.R).
-component_theta <- function(fit, rows, core, r, k) {
-  response <- fit$responses[[r]]
-  given <- rows$data$responses[[r]]
-  theta <- response$family$row_parameters(core$emission[[r]], k, given$x, given$offset, response_info(response))
-  # Without covariates there is one row for all.
-  lapply(theta, function(v) {
-    if (is.matrix(v) && nrow(v) == 1L) v[rep(1L, rows$n), , drop = FALSE] else if (length(v) == 1L) rep(v, rows$n) else v
-  })
-}
-
-# The means of response r given the component: a list over components of n vectors, or n x c matrices.
-component_means <- function(fit, rows, r) {
-  core <- mixture_core(fit)
-  lapply(seq_len(fit$n_components), function(k) {
-    mean <- fit$responses[[r]]$family$mean(component_theta(fit, rows, core, r, k))
-    if (is.matrix(mean) && is.null(colnames(mean))) colnames(mean) <- mean_names(fit$responses[[r]], ncol(mean))
-    mean
-  })
-}
-
-mean_names <- function(response, n) {
-  if (length(response$levels) == n) response$levels else if (length(response$columns) == n) response$columns
-}
-
-# One result for one response, a list by response for several.
-by_responses <- function(fit, f) {
-  out <- lapply(seq_along(fit$responses), f)
-  if (length(out) == 1L) out[[1L]] else stats::setNames(out, names(fit$responses))
+# What components share with the states of a hidden Markov model: their distributions, means and draws by row.
+as_states <- function(fit) {
+  fit$n_states <- fit$n_components
+  fit$state_names <- fit$component_names
+  fit
 }
 
 # ---- coefficients --------------------------------------------------------------------------------
@@ -297,16 +273,15 @@ model.frame.em_mixture <- function(formula, ...) {
 #' @param newdata `NULL` (default) for the data of the fit, or a data frame with the covariates and, where they matter,
 #'   the responses.
 #' @param type What to predict:
-#'   * `"response"` (default): the mean of the response (for categories and counts of them, their probabilities, a matrix;
-#'     for a binomial response, the probability);
-#'   * `"component"`: the mean given each component, n x K (n x K x columns for responses of several columns);
+#'   * `"response"` (default): the mean of the response (for categories their probabilities, for a binomial response
+#'     its trials, or 1 where these are not known, times the probability);
+#'   * `"component"`: the mean given each component, n x K (n x K x columns for several responses or columns);
 #'   * `"class"`: number of the most probable component;
 #'   * `"posterior"`: n x K probabilities of the components given the responses;
 #'   * `"density"`: density of the responses that the row observes.
 #' @param log `TRUE`: the logarithm of the density. Default `FALSE`.
 #' @param ... Unused, and an error.
-#' @return One element or row for each row of the data, in its order: a vector or matrix; for the means of several responses
-#'   a list of these by response.
+#' @return One element or row for each row of the data, in its order: a vector, matrix or array.
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' new <- data.frame(eruptions = c(2, 4), waiting = c(55, NA))
@@ -335,33 +310,31 @@ predict.em_mixture <- function(object, newdata = NULL, type = c("response", "com
     value <- evaluate_mixture(object, rows, "log_density")
     return(stats::setNames(if (log) value else exp(value), rows$row_names))
   }
-  if (type == "component") {
-    return(by_responses(object, function(r) {
-      means <- component_means(object, rows, r)
-      columns <- NCOL(means[[1L]])
-      if (columns == 1L) {
-        return(matrix(unlist(means), rows$n, dimnames = list(rows$row_names, object$component_names)))
-      }
-      out <- array(unlist(means), c(rows$n, columns, length(means)),
-                   list(rows$row_names, colnames(means[[1L]]), object$component_names))
-      aperm(out, c(1L, 3L, 2L))
-    }))
-  }
-  average_means(object, rows, evaluate_mixture(object, rows, "proportions"))
+  means <- component_means(object, rows)
+  if (type == "response") return(average_means(means, evaluate_mixture(object, rows, "proportions"), rows))
+  columns <- colnames(means[[1L]])
+  out <- array(unlist(means), c(rows$n, length(columns), length(means)),
+               list(rows$row_names, columns, object$component_names))
+  if (length(columns) == 1L) matrix(out, rows$n, dimnames = dimnames(out)[c(1L, 3L)]) else aperm(out, c(1L, 3L, 2L))
+}
+
+# The means of the responses given each component: a list over components of n x columns.
+component_means <- function(fit, rows) {
+  core <- mixture_core(fit)
+  states <- as_states(fit)
+  lapply(seq_len(fit$n_components), function(k) {
+    parts <- lapply(seq_along(fit$responses), function(r) {
+      mean <- unname(state_mean(states, core, rows$data, r, k))
+      colnames(mean) <- response_columns(states, r)
+      mean
+    })
+    do.call(cbind, parts)
+  })
 }
 
 # Means of the components, averaged by the shares of each row (n x K).
-average_means <- function(object, rows, shares) {
-  by_responses(object, function(r) {
-    means <- component_means(object, rows, r)
-    out <- Reduce(`+`, lapply(seq_along(means), function(k) shares[, k] * means[[k]]))
-    if (is.matrix(out)) {
-      dimnames(out) <- list(rows$row_names, colnames(means[[1L]]))
-      out
-    } else {
-      stats::setNames(out, rows$row_names)
-    }
-  })
+average_means <- function(means, shares, rows) {
+  bind_columns(list(Reduce(`+`, lapply(seq_along(means), function(k) shares[, k] * means[[k]]))), rows)
 }
 
 #' Fitted values and residuals of a finite mixture
@@ -372,18 +345,19 @@ average_means <- function(object, rows, shares) {
 #' The quantile residual of a response \eqn{y} is \eqn{\Phi^{-1}(F(y))} with \eqn{F} the distribution function of the
 #' mixture at the row's covariates (of its component, where that is known). Discrete responses are
 #' randomised (Dunn and Smyth 1996): \eqn{F} is replaced by a number drawn uniformly between \eqn{F(y-)} and \eqn{F(y)}, by
-#' R's generator. A multivariate Gaussian response has a residual for each column, each given the columns before
-#' it (Rosenblatt 1952), so that they are independent. Multinomial counts have none (NA).
+#' R's generator. Several responses, and the columns of one, are taken one after another, each given those before it
+#' (Rosenblatt 1952), so that their residuals are independent too. Categories use the order of their levels; of counts
+#' of several categories the last has no residual of its own.
 #'
 #' @param object A fit of [em_mixture()] with its data.
-#' @param type `"quantile"` (default), or `"response"`: the response less its mean (for a binomial response, the share of successes
-#'   less its probability).
+#' @param type `"quantile"` (default), or `"response"`: the response less its mean (for categories 0 or 1 less their
+#'   probability).
 #' @param by For `fitted()`: `"proportions"` (default): components are averaged by the proportions at the row's covariates;
 #'   `"posterior"`: by the posterior probabilities given its responses.
 #' @param seed `NULL` (default), or a number for [set.seed()], after which the state of the generator is restored.
 #' @param ... Unused, and an error.
-#' @return A vector for a response of one column, else a matrix; for several responses a list of these. NA where the response is
-#'   missing.
+#' @return A vector, or with several responses or columns a matrix, with an element or row for each row of the data. Residuals
+#'   are NA where the response is missing.
 #' @references
 #' Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. *Journal of Computational and Graphical
 #' Statistics* 5, 236-244. \doi{10.1080/10618600.1996.10474708}
@@ -398,7 +372,8 @@ fitted.em_mixture <- function(object, by = c("proportions", "posterior"), ...) {
   by <- match_choice(by)
   check_dots_empty(..., .function = "fitted.em_mixture")
   if (by == "proportions") return(predict(object))
-  average_means(object, mixture_rows(object, NULL, "fitted()"), predict(object, type = "posterior"))
+  rows <- mixture_rows(object, NULL, "fitted()")
+  average_means(component_means(object, rows), predict(object, type = "posterior"), rows)
 }
 
 #' @rdname fitted.em_mixture
@@ -408,11 +383,8 @@ residuals.em_mixture <- function(object, type = c("quantile", "response"), seed 
   check_dots_empty(..., .function = "residuals.em_mixture")
   rows <- mixture_rows(object, NULL, "residuals()")
   if (type == "response") {
-    means <- predict(object)
-    if (length(object$responses) == 1L) means <- list(means)
-    return(by_responses(object, function(r) {
-      stats::setNames(response_values_of(object$responses[[r]], rows$data$responses[[r]]$y) - means[[r]], NULL)
-    }))
+    parts <- lapply(seq_along(object$responses), function(r) observed_columns(object$responses[[r]], rows$data$responses[[r]]$y))
+    return(bind_columns(parts, rows) - predict(object))
   }
   shares <- evaluate_mixture(object, rows, "proportions")
   known <- rows$data$known
@@ -421,71 +393,11 @@ residuals.em_mixture <- function(object, type = c("quantile", "response"), seed 
     shares[labelled, ] <- 0
     shares[cbind(labelled, known[labelled])] <- 1
   }
-  draw <- function() by_responses(object, function(r) quantile_residuals(object, rows, r, shares))
-  if (is.null(seed)) return(draw())
-  out <- simulate_sets(1L, seed, draw)
-  attr(out, "seed") <- NULL
-  out
-}
-
-# A response's values as residuals compare them with its means: shares of successes, of the counts of a row, indicators of
-# categories.
-response_values_of <- function(response, y) {
-  switch(response$family$name,
-    binomial = y[, 1L] / y[, 2L],
-    multinomial = y / rowSums(y),
-    categorical = outer(y[, 1L], seq_along(response$levels) - 1, `==`) + 0,
-    if (ncol(y) == 1L) y[, 1L] else y)
-}
-
-quantile_residuals <- function(fit, rows, r, shares) {
-  family <- fit$responses[[r]]$family
-  y <- rows$data$responses[[r]]$y
-  core <- mixture_core(fit)
-  theta <- lapply(seq_len(fit$n_components), function(k) component_theta(fit, rows, core, r, k))
-  if (family$name == "mvgaussian") return(rosenblatt_residuals(fit$responses[[r]], y, theta, shares))
-  if (is.null(family$cdf)) return(rep(NA_real_, rows$n))
-  # The mixture's distribution function at y, of which the first column moves.
-  below_or_at <- function(y) {
-    value <- if (ncol(y) == 1L) y[, 1L] else y
-    Reduce(`+`, lapply(seq_along(theta), function(k) shares[, k] * family$cdf(value, theta[[k]])))
-  }
-  p <- below_or_at(y)
-  if (family$discrete) {
-    before <- y
-    before[, 1L] <- before[, 1L] - 1
-    lower <- below_or_at(before)
-    p <- lower + stats::runif(rows$n) * (p - lower)
-  }
-  # Beyond these a number of double precision is 0 or 1.
-  stats::qnorm(pmin(pmax(p, 1e-300), 1 - 1e-16))
-}
-
-# Each column of a Gaussian mixture given those before it: its distribution is a mixture of the conditional normal ones, by
-# the posterior probabilities given the columns before. Missing columns are passed over.
-rosenblatt_residuals <- function(response, y, theta, shares) {
-  d <- ncol(y)
-  out <- matrix(NA_real_, nrow(y), d, dimnames = list(NULL, response$columns))
-  for (rows in split(seq_len(nrow(y)), missing_pattern(y))) {
-    log_weight <- log(shares[rows, , drop = FALSE])
-    seen <- which(!is.na(y[rows[1L], ]))
-    for (i in seq_along(seen)) {
-      j <- seen[i]
-      past <- seen[seq_len(i - 1L)]
-      z <- vapply(theta, function(t) {
-        root <- chol(matrix(t$covariance, d)[c(past, j), c(past, j), drop = FALSE])
-        centred <- y[rows, c(past, j), drop = FALSE] - t$mean[rows, c(past, j), drop = FALSE]
-        c(backsolve(root, t(centred), transpose = TRUE)[i, ], log(root[i, i]))
-      }, numeric(length(rows) + 1L))
-      scale <- z[length(rows) + 1L, ]
-      z <- z[seq_along(rows), , drop = FALSE]
-      weight <- exp(log_weight - row_logsumexp(log_weight))
-      p <- rowSums(weight * stats::pnorm(z))
-      out[rows, j] <- stats::qnorm(pmin(pmax(p, 1e-300), 1 - 1e-16))
-      log_weight <- log_weight + sweep(stats::dnorm(z, log = TRUE), 2L, scale)
-    }
-  }
-  out
+  value <- simulate_sets(1L, seed, function() {
+    sequential_residuals(as_states(object), mixture_core(object), rows, log(shares))
+  })
+  attr(value, "seed") <- NULL
+  value
 }
 
 # ---- simulation ----------------------------------------------------------------------------------
@@ -504,9 +416,10 @@ rosenblatt_residuals <- function(response, y, theta, shares) {
 #'   then restored, as in [stats::simulate()].
 #' @param newdata `NULL` (default): rows of the data of the fit; or a data frame of covariates.
 #' @param ... Unused, and an error.
-#' @return For `nsim = 1` a data frame with a column for each response (a matrix for responses of several columns, a factor
-#'   for categories), whose attribute `"classification"` is the component that each row was drawn from. For
-#'   more, a list of such data frames named `sim_1`, `sim_2`, .... In both cases the attribute `"seed"` is as in [stats::simulate()].
+#' @return For `nsim = 1` a data frame of the variables of the model (or of `newdata`), responses drawn anew and complete, whose
+#'   attribute `"classification"` is the component that each row was drawn from. A response that is an expression, such as
+#'   `log(y)`, is a column of that name. For more, a list of such data frames named `sim_1`, `sim_2`, .... In both cases the
+#'   attribute `"seed"` is as in [stats::simulate()].
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' head(simulate(fit, seed = 1))
@@ -519,12 +432,11 @@ simulate.em_mixture <- function(object, nsim = 1, seed = NULL, newdata = NULL, .
   core <- mixture_core(object)
   simulate_sets(nsim, seed, function() {
     class <- draw_components(shares)
-    columns <- by_response_list(object, function(r) draw_response(object, rows, core, r, class))
-    structure(as_responses_frame(columns, rows$row_names), classification = class)
+    ys <- lapply(seq_along(object$responses), function(r) draw_responses(as_states(object), core, rows$data, r, class))
+    written <- list(responses = object$responses, frame = rows$frame, row_names = rows$row_names)
+    structure(hmm_response_frame(written, ys), classification = class)
   })
 }
-
-by_response_list <- function(fit, f) stats::setNames(lapply(seq_along(fit$responses), f), names(fit$responses))
 
 # One component for each row, by the row's shares.
 draw_components <- function(shares) {
@@ -532,46 +444,6 @@ draw_components <- function(shares) {
   total <- shares
   for (k in seq_len(ncol(shares))[-1L]) total[, k] <- total[, k - 1L] + shares[, k]
   pmin(rowSums(total < u) + 1L, ncol(shares))
-}
-
-# Values of response r, as users write them, given the components of the rows.
-draw_response <- function(fit, rows, core, r, class) {
-  response <- fit$responses[[r]]
-  y <- rows$data$responses[[r]]$y
-  out <- matrix(NA_real_, rows$n, ncol(y))
-  for (k in unique(class)) {
-    mine <- which(class == k)
-    theta <- lapply(component_theta(fit, rows, core, r, k), function(v) {
-      if (is.matrix(v) && nrow(v) == rows$n) v[mine, , drop = FALSE] else if (length(v) == rows$n) v[mine] else v
-    })
-    if (response$family$name %in% c("binomial", "multinomial")) {
-      trials <- if (response$family$name == "binomial") y[mine, 2L] else rowSums(y[mine, , drop = FALSE])
-      theta$trials <- ifelse(is.na(trials), 1, trials)
-    }
-    out[mine, ] <- response$family$random(length(mine), theta)
-  }
-  values_as_written(response, out)
-}
-
-# The core's columns of a response as users have them.
-values_as_written <- function(response, y) {
-  if (response$family$name == "binomial") {
-    if (isTRUE(response$info$pair)) {
-      return(matrix(c(y[, 1L], y[, 2L] - y[, 1L]), nrow(y), 2L, dimnames = list(NULL, response$columns)))
-    }
-    if (is.null(response$levels)) return(y[, 1L])
-  }
-  if (!is.null(response$levels) && ncol(y) <= 2L) return(factor(response$levels[y[, 1L] + 1], levels = response$levels))
-  if (ncol(y) == 1L) return(y[, 1L])
-  colnames(y) <- response$columns
-  y
-}
-
-as_responses_frame <- function(columns, row_names) {
-  n <- NROW(columns[[1L]])
-  frame <- structure(columns, class = "data.frame", row.names = seq_len(n))
-  if (!is.null(row_names)) row.names(frame) <- make.unique(as.character(row_names))
-  frame
 }
 
 # ---- print and summary ---------------------------------------------------------------------------
@@ -674,6 +546,7 @@ parameter_labels <- function(table, fit) {
   name[last] <- paste0(substr(name[last], 1L, nchar(name[last]) - nchar(label[last]) - 2L), "]")
   first <- which(!alone & !last)
   for (i in first) name[i] <- sub(paste0("[", label[i], ","), "[", name[i], fixed = TRUE)
+  name <- sub("^proportion\\[(.*)\\]$", "\\1", name)
   sub("(^|\\.)coefficients\\[(.*)\\]$", "\\1\\2", name)
 }
 
