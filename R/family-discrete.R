@@ -35,11 +35,17 @@ family_negative_binomial <- function(link = NULL) {
 
 # What a distribution of counts becomes when a share `zero` of the rows is 0 without being counted.
 zero_inflated_density <- function(log_density, zero, y, log) {
-  value <- ifelse(y == 0, log(zero + (1 - zero) * exp(log_density)), log1p(-zero) + log_density)
-  if (log) value else exp(value)
+  value <- (y == 0) * zero + (1 - zero) * exp(log_density)
+  if (!log) return(value)
+  # A density too small for a number has a logarithm all the same.
+  ifelse(value > 0, log(value), log1p(-zero) + log_density)
 }
-zero_inflated_cdf <- function(cdf, zero, y) ifelse(y < 0, 0, zero + (1 - zero) * cdf)
-zero_inflated_prob <- function(prob, zero) ifelse(zero < 1, pmax((prob - zero) / (1 - zero), 0), 0)
+zero_inflated_cdf <- function(cdf, zero, y) (y >= 0) * (zero + (1 - zero) * cdf)
+zero_inflated_prob <- function(prob, zero) {
+  p <- pmax((prob - zero) / (1 - zero), 0)
+  p[is.nan(p)] <- 0
+  p
+}
 
 family_zip <- function(link = NULL) {
   new_family(
