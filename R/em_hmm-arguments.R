@@ -315,7 +315,7 @@ is_free_initial <- function(initial) {
 }
 
 # Columns (or a vector) of probabilities that sum to 1.
-check_probabilities <- function(p, name, class = name) {
+check_distribution <- function(p, name, class = name) {
   total <- if (is.matrix(p)) colSums(p) else sum(p)
   if (anyNA(p) || any(p < 0) || any(abs(total - 1) > 1e-6)) {
     em_abort(sprintf("`%s` must be probabilities that sum to 1%s.", name,

@@ -85,23 +85,8 @@ run_hmm <- function(problem, given, control, threads) {
   settings <- hmm_control(control, threads, key)
   settings$progress <- progress_display(control, "starts")
   run <- hmm_core(hmm_fit_(problem$data, problem$model, starts, settings), problem$sequences$order)
-  run$df <- chain_df(problem) + run$emission_df
   if (problem$model$initial$kind == "per_sequence") run$parameters$initial <- problem$model$initial$fixed
   run
-}
-
-# Free parameters of the initial distribution and the transitions.
-chain_df <- function(problem) {
-  initial <- problem$model$initial
-  transition <- problem$model$transition
-  first <- switch(initial$kind,
-    free = if (is.null(initial$fixed)) problem$n_states - 1 else max(0, sum(is.na(initial$fixed)) - 1),
-    logit = (problem$n_states - 1) * length(problem$design$initial$names),
-    0)
-  open <- transition$allowed
-  if (!is.null(transition$fixed)) open <- open & is.na(transition$fixed)
-  each <- pmax(rowSums(open) - 1, 0)
-  first + sum(each) * (if (transition$kind == "logit") length(problem$design$transition$names) else 1)
 }
 
 # Starts for many rows: the best fits of two random samples of them.
@@ -210,7 +195,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     n_states = k, state_names = labels, timing = problem$timing, topology = problem$topology,
     initial_kind = model$initial$kind, posterior = posterior,
     states = stats::setNames(user_rows(path$states, order), row_names),
-    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequence),
+    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequences),
     counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels),
     selection = selection, known = problem$known, fixed = problem$fixed, shared = problem$shared, order_by = order_by,
     model = model, responses = lapply(problem$responses, strip_response), design = lapply(problem$design, strip_design),

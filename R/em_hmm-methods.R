@@ -136,7 +136,7 @@ logLik.em_hmm <- function(object, newdata = NULL, ntimes = NULL, ...) {
   rows <- hmm_rows(object, newdata, ntimes, "logLik()")
   value <- hmm_evaluate_rows(object, rows, "loglik")
   structure(value$loglik, df = object$df, nobs = sum(rows$observed), class = "logLik",
-            sequences = data.frame(id = rows$sequences$labels, n = rows$sequences$lengths, loglik = value$sequence))
+            sequences = data.frame(id = rows$sequences$labels, n = rows$sequences$lengths, loglik = value$sequences))
 }
 
 #' @rdname ICL

@@ -117,7 +117,9 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
   call[[1L]] <- quote(em_mixture)
   control <- check_control(control)
   criterion <- check_choice(criterion, "criterion", c("BIC", "ICL", "AIC"))
-  input <- mixture_input(formula, data, family, proportions, covariance, n_parts, call, parent.frame())
+  # substitute() and not the call: behind another function's dots that has a number for an expression.
+  by_row <- list(weights = substitute(weights), subset = substitute(subset))
+  input <- mixture_input(formula, data, family, proportions, covariance, n_parts, by_row, parent.frame())
   n <- input$n
   if (n == 1L) em_abort("The data have one row; a mixture cannot be estimated from one observation.", "too_few_rows")
   wanted <- if (missing(n_components)) NULL else check_components(n_components, n)
@@ -133,17 +135,18 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
 
 # ---- input ---------------------------------------------------------------------------------------
 
-# What the formulas say of the data: responses, the design of the proportions (NULL for none), weights, n, row_names,
+# What the formulas say of the data (`by_row`: the expressions of weights and subset): responses, the design of the proportions (NULL for none), weights, n, row_names,
 # frame (the variables), rows (those of `data` that subset leaves, or NULL).
-mixture_input <- function(formula, data, family, proportions, covariance, n_parts, call, env) {
+mixture_input <- function(formula, data, family, proportions, covariance, n_parts, by_row, env) {
   data <- check_data_frame(data)
   n_given <- if (is.null(data)) NULL else nrow(data)
   rows <- NULL
-  if (!is.null(call$subset)) {
+  subset <- look_up_rows(by_row$subset, data, env, "subset")
+  if (!is.null(subset)) {
     if (is.null(data)) em_abort("`subset` needs `data`.", "subset")
-    rows <- subset_rows(eval(call$subset, data, env), nrow(data))
+    rows <- subset_rows(subset, nrow(data))
   }
-  weights <- eval(call$weights, data, env)
+  weights <- look_up_rows(by_row$weights, data, env, "weights")
   weights <- check_weights(weights, if (is.null(n_given)) length(weights) else n_given)
   if (!is.null(rows)) {
     data <- data[rows, , drop = FALSE]
@@ -157,6 +160,11 @@ mixture_input <- function(formula, data, family, proportions, covariance, n_part
     weights = weights, n = specs$n, row_names = specs$row_names, frame = kept_variables(data, formula, proportions),
     rows = rows, n_given = if (is.null(n_given)) specs$n else n_given
   )
+}
+
+# The value of an expression in the columns of the data; NULL for an argument that was left out.
+look_up_rows <- function(expression, data, env, argument) {
+  if (identical(expression, quote(expr = ))) NULL else look_up(expression, data, env, argument)
 }
 
 # Numbers of the rows that an evaluated `subset` chooses.

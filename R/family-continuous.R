@@ -62,7 +62,13 @@ family_gamma <- function(link = NULL) {
       list <- convert_parameters(list, c("shape", "rate"), function(p) list(mean = p$shape / p$rate, shape = p$shape))
       convert_parameters(list, c("shape", "scale"), function(p) list(mean = p$shape * p$scale, shape = p$shape))
     },
-    density = function(y, theta, log = FALSE) stats::dgamma(y, theta$shape, scale = theta$mean / theta$shape, log = log),
+    # A linear predictor may have no mean under the links inverse and identity.
+    density = function(y, theta, log = FALSE) {
+      scale <- ifelse(theta$mean > 0, theta$mean, NA) / theta$shape
+      value <- stats::dgamma(y, theta$shape, scale = scale, log = TRUE)
+      value[!is.na(y) & is.na(scale)] <- -Inf
+      if (log) value else exp(value)
+    },
     cdf = function(y, theta) stats::pgamma(y, theta$shape, scale = theta$mean / theta$shape),
     quantile = function(prob, theta) stats::qgamma(prob, theta$shape, scale = theta$mean / theta$shape),
     mean = function(theta) theta$mean,

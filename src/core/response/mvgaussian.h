@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 
 #include "../emission/gaussian.h"
 #include "newton.h"
@@ -74,7 +75,7 @@ class MvGaussianResponse final : public Response {
   }
 
   double row_constant(size_t row) const override {
-    const int code = patterns_.size() > 1 || !patterns_[0].complete() ? code_of_[row] : 0;
+    const int code = code_of_.empty() ? 0 : code_of_[row];
     return code < 0 ? 0.0 : constants_[static_cast<size_t>(code)];
   }
 
@@ -312,7 +313,10 @@ class MvGaussianResponse final : public Response {
   void read_fixed(const MatrixXd& fixed, GaussianOptions& options) {
     if (fixed.size() == 0) return;
     fixed_ = fixed;
+    const auto whole = [](const VectorXd& part) { return part.allFinite() || part.array().isNaN().all(); };
     for (size_t k = 0; k < k_; ++k) {
+      if (!whole(fixed.col(at(k)).head(at(d_))) || !whole(fixed.col(at(k)).tail(at(d_ * d_))))
+        throw std::invalid_argument("a mean or covariance matrix of the multivariate normal family is fixed as a whole");
       options.fixed_mean.push_back(fixed.col(at(k)).head(at(d_)).allFinite());
       options.fixed_covariance.push_back(fixed.col(at(k)).tail(at(d_ * d_)).allFinite());
       any_fixed_ = any_fixed_ || options.fixed_mean[k] || options.fixed_covariance[k];
@@ -536,7 +540,9 @@ inline std::unique_ptr<Response> make_mvgaussian(const ResponseData& data, size_
   std::string code = options.covariance.empty() ? "VVV" : options.covariance;
   if (data.n_columns == 1 && code.size() == 3) code = code.substr(0, 1);
   const CovarianceEntry* entry = find_covariance(code);
-  if (!entry) return nullptr;
+  if (!entry) throw std::invalid_argument("unknown covariance structure: " + code);
+  if (std::any_of(options.shared.begin(), options.shared.end(), [](bool s) { return s; }))
+    throw std::invalid_argument("parameters of the multivariate normal family are shared by its covariance structure");
   return std::unique_ptr<Response>(new MvGaussianResponse(data, n_components, options, *entry));
 }
 
