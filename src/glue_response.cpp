@@ -11,7 +11,8 @@ namespace {
 std::vector<RowTile> tiles_of(size_t n, size_t lanes) {
   std::vector<RowTile> tiles;
   if (lanes == 1) {
-    for (size_t from = 0; from < n; from += kTileRows) tiles.push_back(neighbouring_rows(from, std::min(kTileRows, n - from)));
+    for (size_t from = 0; from < n; from += kTileRows)
+      tiles.push_back(neighbouring_rows(from, std::min(kTileRows, n - from)));
     return tiles;
   }
   const size_t unit = kRowPad / lanes, strip = ((n + lanes - 1) / lanes + unit - 1) / unit * unit;
@@ -145,7 +146,8 @@ Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters) {
   const Eigen::MatrixXd from_packed = response->parameters();
   response->set_parameters(own);
   if (inside) response->set_coordinates(point.data());
-  return Rcpp::List::create(Rcpp::Named("parameters") = own, Rcpp::Named("inside") = inside, Rcpp::Named("packs") = packs,
+  return Rcpp::List::create(Rcpp::Named("parameters") = own, Rcpp::Named("inside") = inside,
+                            Rcpp::Named("packs") = packs,
                             Rcpp::Named("coordinates") = as_numbers(point), Rcpp::Named("packed") = as_numbers(packed),
                             Rcpp::Named("from_coordinates") = response->parameters(),
                             Rcpp::Named("from_packed") = from_packed);
@@ -153,7 +155,8 @@ Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters) {
 
 // The parameters (m x K) at a point of the coordinates of the response that has `parameters`.
 // [[Rcpp::export(rng = false)]]
-Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters, std::vector<double> coordinates) {
+Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters,
+                                           std::vector<double> coordinates) {
   const std::unique_ptr<Response> response = response_at(spec, parameters);
   if (coordinates.size() != response->n_coordinates() || !response->set_coordinates(coordinates.data()))
     Rcpp::stop("the coordinates are not valid");

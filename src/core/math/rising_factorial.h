@@ -1,5 +1,5 @@
-// log s (s + 1) ... (s + y - 1) = log Gamma(s + y) - log Gamma(s) and its two derivatives in s, for whole y >= 0 and s > 0,
-// without the cancellation of the two where s is large.
+// log s (s + 1) ... (s + y - 1) = log Gamma(s + y) - log Gamma(s) and its two derivatives in s, for whole y >= 0 and
+// s > 0, without the cancellation of the two where s is large.
 #pragma once
 #include <cmath>
 
