@@ -56,7 +56,7 @@ test_that("simulation uses the same transitions as the likelihood", {
     start <- list(initial = c(1, 0), transition = b, emission = list(mean = c(0, 100), sd = c(1, 1)))
     fit <- hmm_evaluated(y ~ 1, data = data.frame(y = rep(c(0, 100), 5), w = w), n_states = 2, transition = ~ w,
                          timing = timing, initial = c(1, 0), start = start)
-    y <- as.matrix(simulate(fit, nsim = 5, seed = 1))
+    y <- vapply(simulate(fit, nsim = 5, seed = 1), function(d) d$y, numeric(10))
     changes <- if (timing == "from") w[-10] > 0 else w[-1] > 0
     state <- 1 + c(0, cumsum(changes)) %% 2
     expect_equal(unname(1 + (y > 50)), matrix(state, 10, 5))
