@@ -23,9 +23,9 @@
 #' nothing stay, with posterior probabilities equal to their proportions, and do not count in `nobs`. Missing covariates are an error.
 #'
 #' @section Starts and local maxima:
-#' Without `start`, many starts are tried (see [em_control()]): k-means of the responses and of their residuals from one
-#' regression, random hyperplanes, and regressions through a few random rows, each refined by a few steps of assigning
-#' rows to the nearest regression. The likelihood of components with a dispersion of their own has no bound: it grows
+#' Without `start`, many starts are tried (see [em_control()]): hierarchical clusters and k-means of the responses and of
+#' their residuals from one regression, random hyperplanes, and regressions through a few random rows, refined by up to three
+#' steps of assigning rows to the nearest regression. The likelihood of components with a dispersion of their own has no bound: it grows
 #' without limit when a component shrinks onto a few rows that it fits exactly. Starts that end in such a place lose to those that
 #' do not: a component must rest on more observations than it has parameters, and its standard deviation may not vanish.
 #'
@@ -356,7 +356,8 @@ reorder_mixture <- function(core, order, spec) {
 search_mixture <- function(spec, n_components, start, criterion, control, call) {
   threads <- resolve_threads(control)
   effort <- mixture_effort(control, spec, max(n_components))
-  runs <- lapply(n_components, function(k) fit_mixture(spec, k, start, effort, threads))
+  look <- if (is.null(start)) mixture_views(spec, max(n_components))
+  runs <- lapply(n_components, function(k) fit_mixture(spec, look, k, start, effort, threads))
   table <- mixture_selection(spec, n_components, runs)
   best <- which.min(table[[criterion]])
   if (length(best) == 0L) abort_mixture(runs, n_components)
@@ -377,12 +378,12 @@ mixture_effort <- function(control, spec, k) {
   control
 }
 
-fit_mixture <- function(spec, k, start, control, threads) {
+fit_mixture <- function(spec, look, k, start, control, threads) {
   observed <- sum(spec$observed)
   if (k > observed) {
     return(list(fitted = FALSE, message = sprintf("only %d rows observe anything", observed)))
   }
-  starts <- if (is.null(start)) mixture_starts(spec, k, control$n_starts) else list(start)
+  starts <- if (is.null(start)) mixture_starts(spec, look, k, control$n_starts) else list(start)
   rows <- NULL
   if (is.null(start) && spec$n > control$search_rows && k > 1L) {
     # Starts are compared on a sample of the rows; the best solution there and a few other starts then see all rows.
