@@ -47,7 +47,7 @@ residuals.em_hmm <- function(object, type = c("quantile", "response"), newdata =
     parts <- lapply(seq_along(object$responses), function(r) observed_columns(object$responses[[r]], rows$data$responses[[r]]$y))
     return(bind_columns(parts, rows) - expected)
   }
-  value <- simulate_sets(1L, seed, function() quantile_residuals(object, rows))
+  value <- simulate_sets(1L, seed, function() hmm_quantile_residuals(object, rows))
   attr(value, "seed") <- NULL
   value
 }
@@ -60,7 +60,7 @@ observed_columns <- function(response, y) {
     y)
 }
 
-quantile_residuals <- function(fit, rows) {
+hmm_quantile_residuals <- function(fit, rows) {
   sequential_residuals(fit, core_parameters(fit), rows, log(hmm_evaluate_rows(fit, rows, "predicted")))
 }
 

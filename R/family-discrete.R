@@ -105,8 +105,9 @@ check_binomial <- function(y, name) {
   if (is.character(y)) y <- factor(y)
   if (is.factor(y)) {
     if (nlevels(y) != 2L) {
-      em_abort(sprintf("The response %s has %d levels; the family \"binomial\" takes two. Use family = \"categorical\".",
-                       dQuote(name, FALSE), nlevels(y)), "response_type", response = name)
+      em_abort(sprintf(paste0("The response %s has %d levels; the family \"binomial\" takes two. Use family = ",
+                              "\"categorical\"."), dQuote(name, FALSE), nlevels(y)),
+               "response_type", response = name)
     }
     levels <- levels(y)
     y <- as.integer(y) - 1L
@@ -152,8 +153,8 @@ check_probabilities <- function(x, C, K, family, levels = NULL) {
   if (is.null(x)) check_parameter(x, "prob", K, "probability", family)
   if (is.numeric(x) && !is.matrix(x) && length(x) == C) x <- matrix(x, K, C, byrow = TRUE)
   if (!is.numeric(x) || !is.matrix(x) || !all(dim(x) == c(K, C))) {
-    em_abort(sprintf("The parameter \"prob\" of the family %s must be a %d x %d matrix (components x categories), not %s.",
-                     dQuote(family, FALSE), K, C,
+    em_abort(sprintf(paste0("The parameter \"prob\" of the family %s must be a %d x %d matrix (components x ",
+                            "categories), not %s."), dQuote(family, FALSE), K, C,
                      if (is.matrix(x)) paste("one of", paste(dim(x), collapse = " x ")) else describe_value(x)),
              "start", parameter = "prob")
   }

@@ -7,9 +7,10 @@ em_palette <- function(n) {
   rep_len(colours, n)
 }
 
-# Symbols that can be drawn filled or open.
+# Symbols that can be drawn filled or open; with the colours of em_palette() 50 are different.
 em_symbols <- function(n) {
-  rep_len(c(21, 24, 22, 23, 25), n)
+  i <- seq_len(n) - 1L
+  c(21, 24, 22, 23, 25)[1L + (i + i %/% 10L) %% 5L]
 }
 
 # Colour and symbol of every class, noise last (grey crosses).

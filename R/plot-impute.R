@@ -75,7 +75,8 @@ impute_columns <- function(x, columns, imputed, most = 9L) {
 }
 
 # Several panels with a common title and legend above; one panel leaves par() as it is, so that it can be added to.
-panels <- function(n, look, title, note, legend, draw, left = 4) {
+# `layout`: rows and columns of panels.
+panels <- function(n, look, title, note, legend, draw, left = 4, layout = if (n == 2L) 1:2 else grDevices::n2mfrow(n)) {
   if (n == 1L) {
     draw(1L)
     panel_title(look, title, note)
@@ -84,7 +85,7 @@ panels <- function(n, look, title, note, legend, draw, left = 4) {
   }
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
-  graphics::par(mfrow = if (n == 2L) 1:2 else grDevices::n2mfrow(n), mar = c(3.2, left, 1.6, 0.8),
+  graphics::par(mfrow = layout, mar = c(3.2, left, 1.6, 0.8),
                 oma = c(0, 0, 3.4, 0), mgp = c(1.9, 0.55, 0), tcl = -0.25, las = 1, cex = if (n > 4L) 0.7 else 0.85)
   for (i in seq_len(n)) draw(i)
   graphics::par(mfrow = c(1, 1), mar = c(0, 2, 0, 1), oma = c(0, 0, 3.2, 0), new = TRUE, cex = 0.9)

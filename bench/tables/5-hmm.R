@@ -43,7 +43,7 @@ contenders <- list(one = our_chain(1, 200, y ~ 1, data = frame, n_states = 3, st
 if (with_depmix) {
   model <- depmixS4::depmix(y ~ 1, data = frame, nstates = 3, respstart = c(rbind(d$start$emission$mean, 1.2)),
                             trstart = c(t(d$start$transition)), instart = d$start$initial)
-  contenders$depmix <- depmix_iterations(model, 3)
+  contenders$depmix <- depmix_iterations(model, 20)
 }
 if (with_hidden) {
   chain <- HiddenMarkov::dthmm(d$y, d$start$transition, d$start$initial, "norm", d$start$emission)
@@ -104,7 +104,7 @@ contenders <- list(two = our_chain(2, 50, cbind(y1, y2, y3) ~ 1, data = frame, n
 if (with_depmix) {
   suppressPackageStartupMessages(library(depmixS4))
   responses <- lapply(1:4, function(k) {
-    list(MVNresponse(cbind(y1, y2, y3) ~ 1, data = frame, pstart = list(start$emission$mean[, k], diag(3) * 1.5)))
+    list(MVNresponse(cbind(y1, y2, y3) ~ 1, data = frame, pstart = c(start$emission$mean[, k], 1.5, 0, 0, 1.5, 0, 1.5)))
   })
   rows <- lapply(1:4, function(k) transInit(~ 1, nstates = 4, data = data.frame(1), pstart = start$transition[k, ]))
   prior <- transInit(~ 1, nstates = 4, data = data.frame(rep(1, 2000)), pstart = start$initial, family = multinomial("identity"))

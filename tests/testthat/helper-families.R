@@ -95,7 +95,8 @@ family_examples <- list(
   },
   multinomial = function() {
     prob <- cbind(c(0.5, 0.3, 0.2), c(0.1, 0.3, 0.6), c(0.3, 0.4, 0.3))
-    y <- t(vapply(seq_len(family_n), function(i) stats::rmultinom(1L, i %% 7, prob[, i %% 3 + 1])[, 1L] + 0, numeric(3L)))
+    draw <- function(i) stats::rmultinom(1L, i %% 7, prob[, i %% 3 + 1])[, 1L] + 0
+    y <- t(vapply(seq_len(family_n), draw, numeric(3L)))
     list(y = y, info = list(n_columns = 3L, columns = c("a", "b", "c")), natural = prob, predicted = NULL, link = NA)
   }
 )
@@ -106,8 +107,8 @@ family_example <- function(name) {
   example
 }
 
-# One problem of the contract: a spec for the core with missing rows, the parameters, and the posterior (n x 3). `variant`
-# is "free", "fixed" or "shared"; `link` NULL: without covariates.
+# One problem of the contract: a spec for the core with missing rows, the parameters, and the posterior (n x 3).
+# `variant` is "free", "fixed" or "shared"; `link` NULL: without covariates.
 family_problem <- function(name, link = NULL, variant = "free", missing = TRUE) {
   example <- family_example(name)
   family <- if (is.null(link) || is.na(link)) resolve_family(name) else

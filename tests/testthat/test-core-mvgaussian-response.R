@@ -187,8 +187,9 @@ test_that("one column has the structures of one column", {
   z <- mv_posterior(nrow(y))
   seen <- !is.na(y)
   varying <- response_m_step_(mv_spec(y), response_overall_(mv_spec(y), 2L), z)$parameters
-  direct <- vapply(1:2, function(k) unlist(stats::cov.wt(y[seen, , drop = FALSE], z[seen, k], method = "ML")[c("center", "cov")]),
-                   numeric(2L))
+  direct <- vapply(1:2, function(k) {
+    unlist(stats::cov.wt(y[seen, , drop = FALSE], z[seen, k], method = "ML")[c("center", "cov")])
+  }, numeric(2L))
   expect_equal(varying, unname(direct), tolerance = 1e-11)
   equal <- response_m_step_(mv_spec(y, "EEE"), response_overall_(mv_spec(y, "EEE"), 2L), z)$parameters
   expect_equal(equal[2L, 1L], equal[2L, 2L])
@@ -201,7 +202,8 @@ test_that("units do not matter: densities and parameters are the user's, far fro
   one <- response_m_step_(mv_spec(y), response_overall_(mv_spec(y), 2L), z)$parameters
   other <- response_m_step_(mv_spec(far), response_overall_(mv_spec(far), 2L), z)$parameters
   shift <- drop((!is.na(y)) %*% log(c(1e3, 1e-4, 1)))
-  expect_equal(response_log_density_(mv_spec(far), other), response_log_density_(mv_spec(y), one) - shift, tolerance = 1e-7)
+  expect_equal(response_log_density_(mv_spec(far), other), response_log_density_(mv_spec(y), one) - shift,
+               tolerance = 1e-7)
 })
 
 test_that("columns have conditional distributions given those before them", {
@@ -233,7 +235,8 @@ test_that("parameters come in as arrays, matrices and lists, and wrong ones are 
   expect_equal(family$to_natural(listed, mv_info, 2L), natural)
   common <- family$to_natural(list(mean = c(1, 2, 3), covariance = diag(3)), mv_info, 2L)
   expect_equal(common, matrix(c(1, 2, 3, diag(3)), 12L, 2L))
-  expect_error(family$to_natural(list(mean = 1:3, covariance = -diag(3)), mv_info, 2L), "component 1", class = "em_error_start")
+  expect_error(family$to_natural(list(mean = 1:3, covariance = -diag(3)), mv_info, 2L), "component 1",
+               class = "em_error_start")
   expect_error(family$to_natural(list(mean = 1:2, covariance = diag(3)), mv_info, 2L), "mean", class = "em_error_start")
   expect_error(family$to_natural(list(mean = 1:3), mv_info, 2L), "covariance", class = "em_error_start")
 })

@@ -14,6 +14,21 @@ test_that("gaussian: the M-step is weighted means and standard deviations", {
   expect_equal(got$parameters, rbind(mean, sd), tolerance = 1e-13, ignore_attr = TRUE)
 })
 
+test_that("a missing row changes nothing for the rows of other tiles and of its own", {
+  y <- with_seed(1, stats::rnorm(1100))
+  z <- weights_of(1100, 2)
+  at <- rbind(c(0, 1), c(1, 2))
+  for (row in c(1, 256, 700, 1100)) for (lanes in c(1L, 8L)) {
+    with_gap <- replace(y, row, NA)
+    got <- response_log_density_(spec_of("gaussian", with_gap), at, lanes)
+    whole <- response_log_density_(spec_of("gaussian", y), at, lanes)
+    expect_identical(got[-row, ], whole[-row, ])
+    expect_identical(got[row, ], c(0, 0))
+    expect_equal(response_statistics_(spec_of("gaussian", with_gap), at, z, lanes),
+                 response_statistics_(spec_of("gaussian", y[-row]), at, z[-row, ], lanes), tolerance = 1e-12)
+  }
+})
+
 test_that("gaussian: a shared standard deviation is the pooled one", {
   y <- with_seed(1, stats::rnorm(400))
   z <- weights_of(400, 2)

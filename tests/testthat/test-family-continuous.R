@@ -1,10 +1,11 @@
 # Families of continuous responses: distributions in R, fits of one component against direct maximisation.
 
 # The parameters at the maximum for one component, by M-steps from the overall point; not where the core starts from.
-fit_one <- function(name, y, x = NULL, link = NULL, options = NULL, steps = 200L, fixed = NULL, weight = NULL) {
+fit_one <- function(name, y, x = NULL, link = NULL, options = NULL, steps = 200L, weight = NULL) {
   y <- as.matrix(y) + 0
-  family <- if (is.null(link)) resolve_family(name) else get(paste0("family_", name), envir = asNamespace("emkit"))(link)
-  spec <- list(name = "y", family = name, y = y, x = x, offset = NULL, link = family$link, options = options, fixed = fixed)
+  family <- resolve_family(name)
+  if (!is.null(link)) family <- get(paste0("family_", name), envir = asNamespace("emkit"))(link)
+  spec <- list(name = "y", family = name, y = y, x = x, link = family$link, options = options)
   parameters <- response_overall_(spec, 1L)
   if (is.null(weight)) weight <- rep(1, nrow(y))
   loglik <- function(p) sum(weight * response_log_density_(spec, p))
@@ -28,8 +29,10 @@ fit_one <- function(name, y, x = NULL, link = NULL, options = NULL, steps = 200L
 
 # The maximum of sum(weight * log_density(transform(par))) by optim.
 by_optim <- function(start, log_density) {
-  best <- stats::optim(start, function(p) -sum(log_density(p)), method = "BFGS", control = list(reltol = 1e-15, maxit = 1000))
-  best <- stats::optim(best$par, function(p) -sum(log_density(p)), method = "BFGS", control = list(reltol = 1e-15, maxit = 1000))
+  minimise <- function(from) {
+    stats::optim(from, function(p) -sum(log_density(p)), method = "BFGS", control = list(reltol = 1e-15, maxit = 1000))
+  }
+  best <- minimise(minimise(start)$par)
   list(par = best$par, loglik = -best$value)
 }
 
@@ -248,7 +251,8 @@ test_that("values outside a family's support are named", {
     expect_identical(e$row, 2L)
     expect_match(conditionMessage(e), "size")
   }
-  expect_error(family_mvgaussian()$check(cbind(a = 1:3, b = c(1, Inf, 2)), "y"), "\"b\".*row 2", class = "em_error_support")
+  expect_error(family_mvgaussian()$check(cbind(a = 1:3, b = c(1, Inf, 2)), "y"), "\"b\".*row 2",
+               class = "em_error_support")
   expect_error(family_gamma()$check(factor(1:3), "y"), class = "em_error_response_type")
 })
 

@@ -190,7 +190,8 @@ test_that("parameters by row follow the linear predictor, its offset and its lin
   expect_equal(probit$row_parameters(cbind(c(0.5, 0.2)), 1L, x, NULL, list(p = 2L))$prob,
                stats::pnorm(0.5 + 0.2 * c(-1, 0, 2)))
   categorical <- resolve_family("categorical")
-  prob <- categorical$row_parameters(cbind(c(0.5, 0.2, -1, 1)), 1L, x, NULL, list(p = 2L, levels = c("a", "b", "c")))$prob
+  info <- list(p = 2L, levels = c("a", "b", "c"))
+  prob <- categorical$row_parameters(cbind(c(0.5, 0.2, -1, 1)), 1L, x, NULL, info)$prob
   eta <- cbind(0, 0.5 + 0.2 * x[, 2L], -1 + x[, 2L])
   expect_equal(prob, exp(eta) / rowSums(exp(eta)))
 })
