@@ -26,7 +26,7 @@ gaussian_lines <- function(n = 120) {
 test_that("known optima are reached without start values, whatever the seed", {
   tones <- utils::read.csv(test_fixture("tonedata.csv"))
   times <- data.frame(deaths = 0:9, days = c(162, 267, 271, 185, 111, 61, 27, 8, 3, 1))
-  galaxies <- data.frame(v = data_galaxies() / 1000)
+  galaxies <- data.frame(v = data_galaxies())
   acidity <- data.frame(v = data_acidity())
   for (seed in 1:3) {
     reached <- with_seed(seed, c(
@@ -56,7 +56,8 @@ test_that("a mixture of regressions reaches the maximum that another program's e
   at <- quietly(em_mixture(yn ~ x + I(x^2), NPreg, n_components = 2, control = quiet_control(max_iter = 0), start = list(
     proportions = flexmix::prior(other)[order],
     emission = list(coefficients = unname(p[1:3, order]), sd = unname(p[4, order])))))
-  expect_close(at$loglik, other@logLik, 1e-10)
+  # It stops one M-step of its own after that, at a tolerance of 1e-6.
+  expect_close(at$loglik, other@logLik, 1e-7)
 })
 
 test_that("the number of components is chosen by the criterion, and all are in the table", {
