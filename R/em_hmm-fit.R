@@ -196,7 +196,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     initial_kind = model$initial$kind, posterior = posterior,
     states = stats::setNames(user_rows(path$states, order), row_names),
     sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequences),
-    counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels),
+    counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels, problem, core),
     selection = selection, known = problem$known, fixed = problem$fixed, shared = problem$shared, order_by = order_by,
     model = model, responses = lapply(problem$responses, strip_response), design = lapply(problem$design, strip_design),
     id_formula = problem$input$id_formula, time_formula = problem$input$time_formula, row_order = order
@@ -398,9 +398,28 @@ average_transition <- function(fit) {
   p
 }
 
-# Expected visits of the states and lengths of their stays.
-state_table <- function(parameters, counts, labels) {
+# Expected visits of the states, lengths of their stays, and the least of their spreads relative to the data's.
+state_table <- function(parameters, counts, labels, problem, core) {
   transition <- parameters$transition
   dwell <- if (is.matrix(transition)) 1 / (1 - diag(transition)) else rep(NA_real_, length(labels))
-  data.frame(state = labels, visits = as.vector(counts), dwell = as.vector(dwell))
+  scales <- lapply(seq_along(problem$responses), function(r) {
+    relative_scale(problem$responses[[r]], core$emission[[r]], problem$data$responses[[r]]$y)
+  })
+  scale <- suppressWarnings(do.call(pmin, c(scales, na.rm = TRUE)))
+  data.frame(state = labels, visits = as.vector(counts), dwell = as.vector(dwell), relative_scale = scale)
+}
+
+# Below this share of the data's standard deviation a state has (almost) no spread.
+narrow_scale <- 1e-4
+
+# For each state the least standard deviation of its response relative to that of the data; NA where a family has none.
+relative_scale <- function(response, natural, y) {
+  k <- ncol(natural)
+  all <- sqrt(colMeans(sweep(y, 2L, colMeans(y, na.rm = TRUE))^2, na.rm = TRUE))
+  if (response$family$name == "lognormal") all <- stats::sd(log(y), na.rm = TRUE)
+  list <- response$family$from_natural(natural, response_info(response))
+  value <- switch(response$family$name,
+    gaussian = , gaussian_mixture = list$sd, lognormal = list$sdlog, t = list$scale,
+    mvgaussian = sqrt(apply(list$covariance, 3L, diag)), rep(NA_real_, k))
+  apply(matrix(value, ncol = k) / all, 2L, min)
 }

@@ -109,7 +109,7 @@ future_margins <- function(fit, core, future, r) {
   data <- list(n = n, responses = replace(vector("list", r), r, list(spec)))
   k <- seq_len(fit$n_states)
   names <- response_columns(fit, r)
-  if (length(names) > 1L && length(fit$responses) == 1L) names <- paste0(response$name, "[", names, "]")
+  if (family$columns == "factor" && length(fit$responses) == 1L) names <- paste0(response$name, "[", names, "]")
   means <- lapply(k, function(s) state_mean(fit, core, data, r, s))
   thetas <- lapply(k, function(s) state_theta(fit, core, data, r, s))
   column <- function(j) matrix(vapply(means, function(mean) mean[, j], numeric(n)), n)

@@ -101,7 +101,9 @@ emission_matrix <- function(fit) {
     parts <- if (inner == label) "" else if (endsWith(inner, paste0(",", label))) {
       substr(inner, 1L, nchar(inner) - nchar(label) - 1L)
     } else sub(paste0(label, ","), "", inner, fixed = TRUE)
-    name[i] <- if (nzchar(parts)) sub("coefficients\\[", "[", paste0(parameter, "[", parts, "]")) else parameter
+    name[i] <- if (!nzchar(parts)) parameter else if (grepl("coefficients$", parameter)) {
+      paste0(sub("coefficients$", "", parameter), parts)
+    } else paste0(parameter, "[", parts, "]")
   }
   columns <- unique(name)
   out <- matrix(NA_real_, k, length(columns), dimnames = list(fit$state_names, columns))
@@ -139,8 +141,10 @@ hmm_concerns <- function(x) {
   table <- x$degeneracy
   empty <- table$state[table$visits < 1e-3]
   few <- table$state[table$visits >= 1e-3 & table$visits < emission_df(x) / x$n_states]
+  narrow <- table$state[which(table$relative_scale < narrow_scale)]
   c(if (length(empty) > 0L) sprintf("EMPTY: no row visits state %s.", abbreviate_list(empty)),
-    if (length(few) > 0L) sprintf("FEW ROWS: state %s has fewer visits than parameters of its own.", abbreviate_list(few)))
+    if (length(few) > 0L) sprintf("FEW ROWS: state %s has fewer visits than parameters of its own.", abbreviate_list(few)),
+    if (length(narrow) > 0L) sprintf("NARROW: state %s has (almost) no spread; its likelihood may have no limit.", abbreviate_list(narrow)))
 }
 
 # Free parameters of the responses, all states together.

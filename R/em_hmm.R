@@ -114,7 +114,8 @@
 #' - `posterior`: n x K probabilities of the states given all data, in the order of the rows of the data; NULL for very
 #'   large data, see [em_control()]. `states`: the most probable sequence of states (Viterbi), by number.
 #' - `sequences`: data frame `id`, `n`, `loglik`. `counts`: expected numbers of visits of the states.
-#' - `degeneracy`: data frame `state`, `visits`, `dwell` (expected length of a stay; NA with covariates).
+#' - `degeneracy`: data frame `state`, `visits`, `dwell` (expected length of a stay; NA with covariates), `relative_scale` (its least
+#'   standard deviation relative to that of the data; NA for families without one).
 #' - `selection`: data frame `n_states`, `loglik`, `df`, `AIC`, `BIC`, `ICL`, `status`, `message`.
 #' - `trace`, `starts`: as of every fit, see [em_gmm()].
 #' - `call`, `formula`, `responses` (families and designs), `data`, `frame`, `weights`, `known`, `control`, ....
@@ -255,5 +256,12 @@ warn_about_hmm <- function(fit) {
     em_warn(sprintf(paste0("State %s is visited by (almost) no row: its parameters mean nothing. Use fewer states, or ",
                            "another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
             "empty_state", states = fit$state_names[empty])
+  }
+  narrow <- which(fit$degeneracy$relative_scale < narrow_scale)
+  if (length(narrow) > 0L) {
+    em_warn(sprintf(paste0("State %s has (almost) no spread: it sits on a few equal values, and its likelihood may have no ",
+                           "limit. Use fewer states, or tie its spread with `shared`."),
+                    paste(dQuote(fit$state_names[narrow], FALSE), collapse = ", ")),
+            "near_degenerate", states = fit$state_names[narrow])
   }
 }

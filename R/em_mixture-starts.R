@@ -61,39 +61,65 @@ mixture_core_start <- function(start, spec) {
 
 # ---- automatic -----------------------------------------------------------------------------------
 
-# Starts for k components: partitions of the rows. A row is taken to belong to its part with probability 0.95, so that no
-# value is impossible where it happens not to have been seen.
-mixture_starts <- function(spec, k, n_starts) {
-  partition <- function(method, labels) {
-    list(kind = "partition", method = method, partition = as.integer(labels), certainty = 0.95)
-  }
-  n <- spec$n
-  if (k == 1L) return(list(partition("one component", rep(1L, n))))
+# What the automatic starts look at, whatever the number of components: responses on a scale on which a linear model of
+# them makes sense, their residuals from one regression, and responses beside covariates, each n x columns and
+# standardised; and hierarchical trees of these.
+mixture_views <- function(spec, largest) {
   views <- lapply(spec$responses, working_response)
   response <- do.call(cbind, lapply(views, function(v) standard_scores(v$z)))
   residual <- do.call(cbind, lapply(views, function(v) standard_scores(overall_residuals(v))))
   covariates <- do.call(cbind, c(lapply(views, function(v) v$x[, -1L, drop = FALSE]),
                                  list(if (!is.null(spec$design)) core_columns(spec$design))))
   space <- cbind(response, if (!is.null(covariates) && ncol(covariates) > 0L) standard_scores(covariates))
+  regression <- any(vapply(views, function(v) ncol(v$x) > 1L, NA))
+  looks <- list(responses = response)
+  if (regression) looks$residuals <- residual
+  if (ncol(space) > ncol(response)) looks[["responses and covariates"]] <- space
+  trees <- list()
+  if (largest > 1L && is.null(spec$known)) {
+    for (name in names(looks)) {
+      grown <- ward_trees(looks[[name]], largest)
+      if (length(grown) > 0L) names(grown) <- paste(names(grown), "of", name)
+      trees <- c(trees, grown)
+    }
+  }
+  list(views = views, response = response, residual = residual, space = space, trees = trees)
+}
+
+# Starts for k components: partitions of the rows, which are not quite sure: no value is impossible where it happens not to
+# have been seen. Some are surer than others: small components begin well from these, large ones find each other from those.
+mixture_starts <- function(spec, look, k, n_starts) {
+  partition <- function(method, labels, certainty = 0.999) {
+    list(kind = "partition", method = method, partition = as.integer(labels), certainty = certainty)
+  }
+  n <- spec$n
+  if (k == 1L) return(list(partition("one component", rep(1L, n))))
+  regressions <- function() clusterwise_labels(look$views, k, spec$observed)
   makers <- list(
-    "k-means of residuals" = function() kmeans_labels(residual, k),
-    "regressions" = function() clusterwise_labels(views, k, spec$observed),
-    "k-means of responses" = function() kmeans_labels(response, k),
-    "regressions" = function() clusterwise_labels(views, k, spec$observed),
-    "hyperplanes" = function() hyperplane_labels(space, k),
-    "regressions" = function() clusterwise_labels(views, k, spec$observed),
-    "k-means of responses and covariates" = function() kmeans_labels(space, k),
-    "regressions" = function() clusterwise_labels(views, k, spec$observed),
-    "random" = function() sample.int(k, n, replace = TRUE)
+    "k-means of residuals" = function() kmeans_labels(look$residual, k),
+    regressions = regressions,
+    "k-means of responses" = function() kmeans_labels(look$response, k),
+    regressions = regressions,
+    hyperplanes = function() hyperplane_labels(look$space, k),
+    regressions = regressions,
+    "k-means of responses and covariates" = function() kmeans_labels(look$space, k),
+    regressions = regressions,
+    random = function() sample.int(k, n, replace = TRUE)
   )
-  starts <- lapply(seq_len(n_starts), function(i) {
+  starts <- lapply(names(look$trees), function(name) {
+    labels <- rep(NA_integer_, n)
+    labels[look$trees[[name]]$rows] <- stats::cutree(look$trees[[name]]$tree, k)
+    labels[!spec$observed] <- NA
+    partition(name, labels)
+  })
+  if (!is.null(spec$known)) starts <- list(partition("known labels", spec$known))
+  for (i in seq_len(max(0L, n_starts - length(starts)))) {
     maker <- (i - 1L) %% length(makers) + 1L
     labels <- makers[[maker]]()
     labels[!spec$observed] <- NA
-    partition(names(makers)[maker], follow_known(labels, spec$known, k))
-  })
-  if (!is.null(spec$known)) starts[[1L]] <- partition("known labels", spec$known)
-  starts
+    starts <- c(starts, list(partition(names(makers)[maker], follow_known(labels, spec$known, k), if (i %% 2L == 0L) 0.95 else 0.999)))
+  }
+  starts[seq_len(n_starts)]
 }
 
 # A response on a scale on which a linear model of it makes sense (z, n x c) beside its design (x, with an intercept).
@@ -159,8 +185,10 @@ hyperplane_labels <- function(z, k) {
 }
 
 # Regressions through a few random rows each; every row then goes to the nearest, and the regressions through the rows
-# that they have, a few times (clusterwise regression, Spaeth 1979, Computing 22:367-373).
-clusterwise_labels <- function(views, k, observed, sweeps = 4L) {
+# that they have, up to three times (clusterwise regression, Spaeth 1979, Computing 22:367-373). Fewer times keep more of
+# the chance with which it began, and find small components.
+clusterwise_labels <- function(views, k, observed) {
+  sweeps <- sample.int(4L, 1L)
   n <- length(observed)
   p <- max(vapply(views, function(v) ncol(v$x), 0L))
   rows <- which(observed)

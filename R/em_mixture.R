@@ -23,9 +23,9 @@
 #' nothing stay, with posterior probabilities equal to their proportions, and do not count in `nobs`. Missing covariates are an error.
 #'
 #' @section Starts and local maxima:
-#' Without `start`, many starts are tried (see [em_control()]): k-means of the responses and of their residuals from one
-#' regression, random hyperplanes, and regressions through a few random rows, each refined by a few steps of assigning
-#' rows to the nearest regression. The likelihood of components with a dispersion of their own has no bound: it grows
+#' Without `start`, many starts are tried (see [em_control()]): hierarchical clusters and k-means of the responses and of
+#' their residuals from one regression, random hyperplanes, and regressions through a few random rows, refined by up to three
+#' steps of assigning rows to the nearest regression. The likelihood of components with a dispersion of their own has no bound: it grows
 #' without limit when a component shrinks onto a few rows that it fits exactly. Starts that end in such a place lose to those that
 #' do not: a component must rest on more observations than it has parameters, and its standard deviation may not vanish.
 #'
@@ -117,7 +117,9 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
   call[[1L]] <- quote(em_mixture)
   control <- check_control(control)
   criterion <- check_choice(criterion, "criterion", c("BIC", "ICL", "AIC"))
-  input <- mixture_input(formula, data, family, proportions, covariance, n_parts, call, parent.frame())
+  # substitute() and not the call: behind another function's dots that has a number for an expression.
+  by_row <- list(weights = substitute(weights), subset = substitute(subset))
+  input <- mixture_input(formula, data, family, proportions, covariance, n_parts, by_row, parent.frame())
   n <- input$n
   if (n == 1L) em_abort("The data have one row; a mixture cannot be estimated from one observation.", "too_few_rows")
   wanted <- if (missing(n_components)) NULL else check_components(n_components, n)
@@ -133,17 +135,18 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
 
 # ---- input ---------------------------------------------------------------------------------------
 
-# What the formulas say of the data: responses, the design of the proportions (NULL for none), weights, n, row_names,
+# What the formulas say of the data (`by_row`: the expressions of weights and subset): responses, the design of the proportions (NULL for none), weights, n, row_names,
 # frame (the variables), rows (those of `data` that subset leaves, or NULL).
-mixture_input <- function(formula, data, family, proportions, covariance, n_parts, call, env) {
+mixture_input <- function(formula, data, family, proportions, covariance, n_parts, by_row, env) {
   data <- check_data_frame(data)
   n_given <- if (is.null(data)) NULL else nrow(data)
   rows <- NULL
-  if (!is.null(call$subset)) {
+  subset <- look_up_rows(by_row$subset, data, env, "subset")
+  if (!is.null(subset)) {
     if (is.null(data)) em_abort("`subset` needs `data`.", "subset")
-    rows <- subset_rows(eval(call$subset, data, env), nrow(data))
+    rows <- subset_rows(subset, nrow(data))
   }
-  weights <- eval(call$weights, data, env)
+  weights <- look_up_rows(by_row$weights, data, env, "weights")
   weights <- check_weights(weights, if (is.null(n_given)) length(weights) else n_given)
   if (!is.null(rows)) {
     data <- data[rows, , drop = FALSE]
@@ -157,6 +160,11 @@ mixture_input <- function(formula, data, family, proportions, covariance, n_part
     weights = weights, n = specs$n, row_names = specs$row_names, frame = kept_variables(data, formula, proportions),
     rows = rows, n_given = if (is.null(n_given)) specs$n else n_given
   )
+}
+
+# The value of an expression in the columns of the data; NULL for an argument that was left out.
+look_up_rows <- function(expression, data, env, argument) {
+  if (identical(expression, quote(expr = ))) NULL else look_up(expression, data, env, argument)
 }
 
 # Numbers of the rows that an evaluated `subset` chooses.
@@ -348,7 +356,8 @@ reorder_mixture <- function(core, order, spec) {
 search_mixture <- function(spec, n_components, start, criterion, control, call) {
   threads <- resolve_threads(control)
   effort <- mixture_effort(control, spec, max(n_components))
-  runs <- lapply(n_components, function(k) fit_mixture(spec, k, start, effort, threads))
+  look <- if (is.null(start)) mixture_views(spec, max(n_components))
+  runs <- lapply(n_components, function(k) fit_mixture(spec, look, k, start, effort, threads))
   table <- mixture_selection(spec, n_components, runs)
   best <- which.min(table[[criterion]])
   if (length(best) == 0L) abort_mixture(runs, n_components)
@@ -369,12 +378,12 @@ mixture_effort <- function(control, spec, k) {
   control
 }
 
-fit_mixture <- function(spec, k, start, control, threads) {
+fit_mixture <- function(spec, look, k, start, control, threads) {
   observed <- sum(spec$observed)
   if (k > observed) {
     return(list(fitted = FALSE, message = sprintf("only %d rows observe anything", observed)))
   }
-  starts <- if (is.null(start)) mixture_starts(spec, k, control$n_starts) else list(start)
+  starts <- if (is.null(start)) mixture_starts(spec, look, k, control$n_starts) else list(start)
   rows <- NULL
   if (is.null(start) && spec$n > control$search_rows && k > 1L) {
     # Starts are compared on a sample of the rows; the best solution there and a few other starts then see all rows.

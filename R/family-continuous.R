@@ -62,7 +62,13 @@ family_gamma <- function(link = NULL) {
       list <- convert_parameters(list, c("shape", "rate"), function(p) list(mean = p$shape / p$rate, shape = p$shape))
       convert_parameters(list, c("shape", "scale"), function(p) list(mean = p$shape * p$scale, shape = p$shape))
     },
-    density = function(y, theta, log = FALSE) stats::dgamma(y, theta$shape, scale = theta$mean / theta$shape, log = log),
+    # A linear predictor may have no mean under the links inverse and identity.
+    density = function(y, theta, log = FALSE) {
+      scale <- ifelse(theta$mean > 0, theta$mean, NA) / theta$shape
+      value <- stats::dgamma(y, theta$shape, scale = scale, log = TRUE)
+      value[!is.na(y) & is.na(scale)] <- -Inf
+      if (log) value else exp(value)
+    },
     cdf = function(y, theta) stats::pgamma(y, theta$shape, scale = theta$mean / theta$shape),
     quantile = function(prob, theta) stats::qgamma(prob, theta$shape, scale = theta$mean / theta$shape),
     mean = function(theta) theta$mean,
@@ -274,7 +280,9 @@ mvgaussian_to_natural <- function(list, info, K) {
   d <- length(info$columns)
   means <- check_columns_by_component(list$mean, "mean", d, K, "real", family)
   covariance <- list$covariance
-  if (is.list(covariance) && length(covariance) == K) covariance <- array(unlist(covariance), c(dim(covariance[[1L]]), K))
+  if (is.list(covariance) && length(covariance) == K) {
+    covariance <- array(unlist(covariance), c(dim(covariance[[1L]]), K))
+  }
   if (is.numeric(covariance) && length(covariance) == d * d) covariance <- array(covariance, c(d, d, K))
   if (!is.numeric(covariance) || length(covariance) != d * d * K || !all(is.finite(covariance)) ||
       length(dim(covariance)) != 3L || !all(dim(covariance) == c(d, d, K))) {
@@ -296,7 +304,8 @@ mvgaussian_to_natural <- function(list, info, K) {
 check_columns_by_component <- function(x, name, rows, K, domain, family) {
   if (is.numeric(x) && is.null(dim(x)) && length(x) %in% c(rows, rows * K)) x <- matrix(x, rows, K)
   if (!is.numeric(x) || length(dim(x)) != 2L || !all(dim(x) == c(rows, K)) || !all(domain_holds(x, domain))) {
-    em_abort(sprintf("The parameter %s of the family %s must be a %d x %d matrix of %s numbers (a column for each component), not %s.",
+    em_abort(sprintf(paste("The parameter %s of the family %s must be a %d x %d matrix of %s numbers",
+                           "(a column for each component), not %s."),
                      dQuote(name, FALSE), dQuote(family$name, FALSE), rows, K, domain_words(domain),
                      if (is.null(x)) "absent" else if (is.numeric(x) && !is.null(dim(x)))
                        paste("one of", paste(dim(x), collapse = " x ")) else describe_value(x)),
@@ -429,7 +438,7 @@ gaussian_mixture_to_natural <- function(list, info, K) {
   })
   sums <- colSums(blocks[[1L]])
   if (any(abs(sums - 1) > 1e-6)) {
-    em_abort(sprintf("The proportions of the family \"gaussian_mixture\" must sum to 1 in each component; they sum to %s.",
+    em_abort(sprintf("The proportions of \"gaussian_mixture\" must sum to 1 in each component; they sum to %s.",
                      paste(format(sums), collapse = ", ")), "start", parameter = "proportions")
   }
   blocks[[1L]] <- sweep(blocks[[1L]], 2L, sums, "/")

@@ -35,11 +35,17 @@ family_negative_binomial <- function(link = NULL) {
 
 # What a distribution of counts becomes when a share `zero` of the rows is 0 without being counted.
 zero_inflated_density <- function(log_density, zero, y, log) {
-  value <- ifelse(y == 0, log(zero + (1 - zero) * exp(log_density)), log1p(-zero) + log_density)
-  if (log) value else exp(value)
+  value <- (y == 0) * zero + (1 - zero) * exp(log_density)
+  if (!log) return(value)
+  # A density too small for a number has a logarithm all the same.
+  ifelse(value > 0, log(value), log1p(-zero) + log_density)
 }
-zero_inflated_cdf <- function(cdf, zero, y) ifelse(y < 0, 0, zero + (1 - zero) * cdf)
-zero_inflated_prob <- function(prob, zero) ifelse(zero < 1, pmax((prob - zero) / (1 - zero), 0), 0)
+zero_inflated_cdf <- function(cdf, zero, y) (y >= 0) * (zero + (1 - zero) * cdf)
+zero_inflated_prob <- function(prob, zero) {
+  p <- pmax((prob - zero) / (1 - zero), 0)
+  p[is.nan(p)] <- 0
+  p
+}
 
 family_zip <- function(link = NULL) {
   new_family(
@@ -99,8 +105,9 @@ check_binomial <- function(y, name) {
   if (is.character(y)) y <- factor(y)
   if (is.factor(y)) {
     if (nlevels(y) != 2L) {
-      em_abort(sprintf("The response %s has %d levels; the family \"binomial\" takes two. Use family = \"categorical\".",
-                       dQuote(name, FALSE), nlevels(y)), "response_type", response = name)
+      em_abort(sprintf(paste0("The response %s has %d levels; the family \"binomial\" takes two. Use family = ",
+                              "\"categorical\"."), dQuote(name, FALSE), nlevels(y)),
+               "response_type", response = name)
     }
     levels <- levels(y)
     y <- as.integer(y) - 1L
@@ -146,8 +153,8 @@ check_probabilities <- function(x, C, K, family, levels = NULL) {
   if (is.null(x)) check_parameter(x, "prob", K, "probability", family)
   if (is.numeric(x) && !is.matrix(x) && length(x) == C) x <- matrix(x, K, C, byrow = TRUE)
   if (!is.numeric(x) || !is.matrix(x) || !all(dim(x) == c(K, C))) {
-    em_abort(sprintf("The parameter \"prob\" of the family %s must be a %d x %d matrix (components x categories), not %s.",
-                     dQuote(family, FALSE), K, C,
+    em_abort(sprintf(paste0("The parameter \"prob\" of the family %s must be a %d x %d matrix (components x ",
+                            "categories), not %s."), dQuote(family, FALSE), K, C,
                      if (is.matrix(x)) paste("one of", paste(dim(x), collapse = " x ")) else describe_value(x)),
              "start", parameter = "prob")
   }

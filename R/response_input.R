@@ -375,7 +375,8 @@ n_natural <- function(response) {
 # What a family's functions need to know of a response beside its parameters.
 response_info <- function(response) {
   info <- response$info
-  info$p <- n_coefficients(response$design)
+  # Also where it is NULL: `info$p` would else be the first element whose name begins with p.
+  info["p"] <- list(n_coefficients(response$design))
   info$coefficient_names <- response$design$names
   info$columns <- response$columns
   info$n_parts <- response$options$n_parts

@@ -91,14 +91,15 @@ Rcpp::List from_state(const MixtureState& state) {
   return Rcpp::List::create(Rcpp::Named("proportions") = state.proportions, Rcpp::Named("emission") = emission);
 }
 
-// A start of a fit: parameters, posteriors, or a partition of which `certainty` says how sure it is (a row belongs to its
-// component with this probability, and to each other one alike).
+// A start of a fit: parameters, posteriors, or a partition of which `certainty` says how sure it is: a row belongs to its
+// component with this probability, and else to any in proportion to their sizes, so that small ones are not drowned.
 struct MixtureStart {
   std::string kind;
   MixtureState state;
   const double* posterior = nullptr;   // n x K
   std::vector<int> partition;          // from 0; -1: no say
   double certainty = 1.0;
+  std::vector<double> shares;          // of the rows in each part
 };
 
 MixtureStart as_start(const Rcpp::List& s, const MixtureInput& input) {
@@ -113,6 +114,14 @@ MixtureStart as_start(const Rcpp::List& s, const MixtureInput& input) {
     out.partition = Rcpp::as<std::vector<int>>(s["partition"]);
     for (int& label : out.partition) label = label == NA_INTEGER ? -1 : label - 1;
     out.certainty = Rcpp::as<double>(s["certainty"]);
+    out.shares.assign(input.n_components(), 0.0);
+    double total = 0.0;
+    for (int label : out.partition) {
+      if (label < 0) continue;
+      out.shares[static_cast<size_t>(label)] += 1.0;
+      total += 1.0;
+    }
+    for (double& share : out.shares) share /= total;
   }
   return out;
 }
@@ -122,11 +131,10 @@ bool begin(ResponseMixture& model, const MixtureStart& start, size_t n) {
   if (start.posterior) {
     return model.start_from_posterior([&](size_t row, size_t k) { return start.posterior[k * n + row]; });
   }
-  const size_t K = model.n_components();
-  const double own = K == 1 ? 1.0 : start.certainty, other = K == 1 ? 0.0 : (1.0 - own) / static_cast<double>(K - 1);
   return model.start_from_posterior([&](size_t row, size_t k) {
     const int label = start.partition[row];
-    return label < 0 ? 0.0 : label == static_cast<int>(k) ? own : other;
+    if (label < 0) return 0.0;
+    return (label == static_cast<int>(k) ? start.certainty : 0.0) + (1.0 - start.certainty) * start.shares[k];
   });
 }
 

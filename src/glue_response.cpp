@@ -11,7 +11,8 @@ namespace {
 std::vector<RowTile> tiles_of(size_t n, size_t lanes) {
   std::vector<RowTile> tiles;
   if (lanes == 1) {
-    for (size_t from = 0; from < n; from += kTileRows) tiles.push_back(neighbouring_rows(from, std::min(kTileRows, n - from)));
+    for (size_t from = 0; from < n; from += kTileRows)
+      tiles.push_back(neighbouring_rows(from, std::min(kTileRows, n - from)));
     return tiles;
   }
   const size_t unit = kRowPad / lanes, strip = ((n + lanes - 1) / lanes + unit - 1) / unit * unit;
@@ -145,7 +146,8 @@ Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters) {
   const Eigen::MatrixXd from_packed = response->parameters();
   response->set_parameters(own);
   if (inside) response->set_coordinates(point.data());
-  return Rcpp::List::create(Rcpp::Named("parameters") = own, Rcpp::Named("inside") = inside, Rcpp::Named("packs") = packs,
+  return Rcpp::List::create(Rcpp::Named("parameters") = own, Rcpp::Named("inside") = inside,
+                            Rcpp::Named("packs") = packs,
                             Rcpp::Named("coordinates") = as_numbers(point), Rcpp::Named("packed") = as_numbers(packed),
                             Rcpp::Named("from_coordinates") = response->parameters(),
                             Rcpp::Named("from_packed") = from_packed);
@@ -153,7 +155,8 @@ Rcpp::List response_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters) {
 
 // The parameters (m x K) at a point of the coordinates of the response that has `parameters`.
 // [[Rcpp::export(rng = false)]]
-Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters, std::vector<double> coordinates) {
+Eigen::MatrixXd response_from_coordinates_(Rcpp::List spec, Eigen::MatrixXd parameters,
+                                           std::vector<double> coordinates) {
   const std::unique_ptr<Response> response = response_at(spec, parameters);
   if (coordinates.size() != response->n_coordinates() || !response->set_coordinates(coordinates.data()))
     Rcpp::stop("the coordinates are not valid");
@@ -166,27 +169,4 @@ Eigen::MatrixXd response_overall_(Rcpp::List spec, int n_components) {
   const std::unique_ptr<Response> response = as_response(spec, static_cast<size_t>(n_components));
   response->set_overall();
   return response->parameters();
-}
-
-// Seconds for `repeats` sweeps of log densities and of statistics over the rows.
-// [[Rcpp::export(rng = false)]]
-Rcpp::NumericVector response_seconds_(Rcpp::List spec, Eigen::MatrixXd parameters, int repeats, int lanes) {
-  const std::unique_ptr<Response> response = response_at(spec, parameters);
-  const std::unique_ptr<Response::Workspace> workspace = response->make_workspace();
-  const size_t n_components = response->n_components();
-  std::vector<double> statistics(response->n_statistics(), 0.0);
-  AlignedBuffer z(n_components * kTileRows);
-  const std::vector<RowTile> tiles = tiles_of(n_rows(spec), static_cast<size_t>(lanes));
-  const auto seconds = [&](const auto& sweep) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int r = 0; r < repeats; ++r)
-      for (const RowTile& tile : tiles) sweep(tile);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  const double density =
-      seconds([&](const RowTile& tile) { response->log_density(tile, false, *workspace, z.data(), kTileRows); });
-  std::fill(z.data(), z.data() + z.size(), 0.5);
-  const double sums = seconds(
-      [&](const RowTile& tile) { response->accumulate(tile, z.data(), kTileRows, *workspace, statistics.data()); });
-  return Rcpp::NumericVector::create(Rcpp::Named("log_density") = density, Rcpp::Named("accumulate") = sums);
 }

@@ -46,7 +46,8 @@ inline ResponseInput as_response_input(const Rcpp::List& spec) {
     data.n_predictors = static_cast<size_t>(Rf_ncols(x));
   }
   if (!Rf_isNull(offset)) {
-    if (static_cast<size_t>(Rf_xlength(offset)) != data.n) Rcpp::stop("the offset and the response differ in their rows");
+    if (static_cast<size_t>(Rf_xlength(offset)) != data.n)
+      Rcpp::stop("the offset and the response differ in their rows");
     data.offset = doubles(offset);
   }
 

@@ -19,7 +19,8 @@ namespace emkit {
 
 namespace {
 template <class F>
-std::unique_ptr<Response> make_pointwise(const ResponseData& data, size_t n_components, const ResponseOptions& options) {
+std::unique_ptr<Response> make_pointwise(const ResponseData& data, size_t n_components,
+                                         const ResponseOptions& options) {
   return std::unique_ptr<Response>(new PointwiseResponse<F>(data, n_components, options));
 }
 }  // namespace

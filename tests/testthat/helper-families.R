@@ -17,6 +17,46 @@ one_column <- function(y, natural, predicted = NULL, link = NA, ...) {
 }
 
 family_examples <- list(
+  lognormal = function() {
+    one_column(stats::rlnorm(family_n, c(0, 1, 2), c(0.5, 0.4, 0.3)), rbind(c(0.1, 0.9, 1.8), c(0.6, 0.5, 0.4)),
+               rbind(c(0.1, 0.9, 1.8), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(0.6, 0.5, 0.4)))
+  },
+  t = function() {
+    one_column(c(1, 3, 7) + c(0.5, 1, 2) * stats::rt(family_n, c(3, 5, 8)),
+               rbind(c(1.1, 2.8, 6), c(0.6, 1.1, 1.5), c(4, 3, 6)),
+               rbind(c(0.8, 1.4, 1.2), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(2, 1, 3), c(4, 3, 6)))
+  },
+  gamma = function() {
+    one_column(stats::rgamma(family_n, c(3, 2, 6), c(2, 1, 1)), rbind(c(1.4, 2.2, 5), c(2.5, 1.8, 4)),
+               rbind(c(1.2, 1.6, 2), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(2.5, 1.8, 4)),
+               c("log", "inverse", "identity"))
+  },
+  exponential = function() {
+    one_column(stats::rexp(family_n, 1 / c(1, 4, 9)), rbind(c(0.8, 4.4, 8)),
+               rbind(c(0.2, 1.3, 2), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2)))
+  },
+  beta = function() {
+    one_column(stats::rbeta(family_n, c(2, 3, 8), c(6, 3, 2)), rbind(c(0.3, 0.45, 0.7), c(7, 5, 8)),
+               rbind(c(-0.6, 0.1, 0.7), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(7, 5, 8)))
+  },
+  vonmises = function() {
+    one_column(c(-1, 0.5, 2) + stats::rnorm(family_n, 0, c(0.4, 0.7, 0.3)) + 2 * pi * rep(0:2, length.out = family_n),
+               rbind(c(-0.8, 0.7, 1.8), c(3, 1.5, 5)),
+               rbind(c(-0.4, 0.3, 1.1), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(3, 1.5, 5)))
+  },
+  mvgaussian = function() {
+    y <- cbind(stats::rnorm(family_n, c(1, 3, 7)), stats::rnorm(family_n), stats::rnorm(family_n, c(2, 0, 1), 2))
+    y[, 2L] <- y[, 2L] + 0.5 * y[, 1L]
+    root <- rbind(c(1, 0.4, 0.2), c(0, 0.9, -0.3), c(0, 0, 1.6))
+    list(y = y, info = list(columns = c("a", "b", "c")),
+         natural = rbind(c(1.2, 2.5, 5), c(0.6, 1, 3), c(1, 0.5, 0.8), outer(as.vector(crossprod(root)), c(1, 1.5, 2))),
+         predicted = NULL, link = NA, constraints = FALSE)
+  },
+  gaussian_mixture = function() {
+    list(y = matrix(stats::rnorm(family_n, c(-3, 3, 3, -3, 3), c(0.7, 0.9, 1))), info = list(n_parts = 2L),
+         natural = rbind(c(0.5, 0.4, 0.7), c(0.5, 0.6, 0.3), c(-4, -3, -2), c(2, 3, 4), c(0.8, 1, 1.2), c(1, 0.8, 0.9)),
+         predicted = NULL, link = NA, options = list(n_parts = 2))
+  },
   gaussian = function() {
     one_column(stats::rnorm(family_n, c(1, 3, 7), c(0.5, 1, 2)), rbind(c(1.1, 2.8, 6), c(0.6, 1.1, 1.5)),
                rbind(c(0.8, 1.4, 1.2), c(0.1, -0.1, 0.05), c(0.2, 0, -0.2), c(2, 1, 3)), c("identity", "log"))
@@ -55,7 +95,8 @@ family_examples <- list(
   },
   multinomial = function() {
     prob <- cbind(c(0.5, 0.3, 0.2), c(0.1, 0.3, 0.6), c(0.3, 0.4, 0.3))
-    y <- t(vapply(seq_len(family_n), function(i) stats::rmultinom(1L, i %% 7, prob[, i %% 3 + 1])[, 1L] + 0, numeric(3L)))
+    draw <- function(i) stats::rmultinom(1L, i %% 7, prob[, i %% 3 + 1])[, 1L] + 0
+    y <- t(vapply(seq_len(family_n), draw, numeric(3L)))
     list(y = y, info = list(n_columns = 3L, columns = c("a", "b", "c")), natural = prob, predicted = NULL, link = NA)
   }
 )
@@ -66,8 +107,8 @@ family_example <- function(name) {
   example
 }
 
-# One problem of the contract: a spec for the core with missing rows, the parameters, and the posterior (n x 3). `variant`
-# is "free", "fixed" or "shared"; `link` NULL: without covariates.
+# One problem of the contract: a spec for the core with missing rows, the parameters, and the posterior (n x 3).
+# `variant` is "free", "fixed" or "shared"; `link` NULL: without covariates.
 family_problem <- function(name, link = NULL, variant = "free", missing = TRUE) {
   example <- family_example(name)
   family <- if (is.null(link) || is.na(link)) resolve_family(name) else

@@ -11,7 +11,8 @@
 #   link        inverse link of the linear predictor
 #   density     function(data, theta): log density, where theta holds parameters with one value (or row) per row of data
 #   cdf, below  function(data, theta): F(y) and F(y-); NULL where the family has no distribution function in one number
-#   mean        function(theta), of the response
+#   mean        function(theta), of the response: a value for each row, or one for all; of categories, and counts and
+#               successes for one trial
 #   sorted      the parameter that grows from state to state
 #
 # Missing responses give a log density of 0, and NA for F.
@@ -24,7 +25,7 @@ oracle_families <- local({
   }
 })
 
-one_column <- function(draw, emission, linear, link, density, cdf, mean, below = cdf) {
+hmm_one_column <- function(draw, emission, linear, link, density, cdf, mean, below = cdf) {
   list(response = "y", columns = "y", draw = function(n) data.frame(y = draw(n)), emission = emission, linear = linear,
        link = link, mean = mean, sorted = names(emission)[1],
        density = function(data, theta) density(data$y, theta),
@@ -32,7 +33,7 @@ one_column <- function(draw, emission, linear, link, density, cdf, mean, below =
 }
 
 # A family of counts has F(y-) = F(y - 1).
-counts <- function(..., cdf) one_column(..., cdf = cdf, below = function(y, theta) cdf(y - 1, theta))
+counts <- function(..., cdf) hmm_one_column(..., cdf = cdf, below = function(y, theta) cdf(y - 1, theta))
 
 # Intercepts and slopes of three states.
 lines_of <- function(intercept, slope) rbind(`(Intercept)` = intercept, x = slope)
@@ -58,34 +59,34 @@ oracle_vonmises_cdf <- function(y, mean, concentration) {
 
 make_oracle_families <- function() {
   list(
-    gaussian = one_column(function(n) stats::rnorm(n, 1, 2), list(mean = c(-1, .8, 2.5), sd = c(.7, 1.2, 2)),
+    gaussian = hmm_one_column(function(n) stats::rnorm(n, 1, 2), list(mean = c(-1, .8, 2.5), sd = c(.7, 1.2, 2)),
       list(coefficients = lines_of(c(-1, .8, 2.5), c(.4, -.3, .2)), sd = c(.7, 1.2, 2)), identity,
       function(y, p) stats::dnorm(y, p$mean, p$sd, log = TRUE), cdf = function(y, p) stats::pnorm(y, p$mean, p$sd),
       mean = function(p) p$mean),
-    lognormal = one_column(function(n) stats::rlnorm(n, .5, 1),
+    lognormal = hmm_one_column(function(n) stats::rlnorm(n, .5, 1),
       list(meanlog = c(-.5, .3, 1.2), sdlog = c(.5, .7, .8)),
       list(coefficients = lines_of(c(-.5, .3, 1.2), c(.3, -.2, .4)), sdlog = c(.5, .7, .8)), identity,
       function(y, p) stats::dlnorm(y, p$meanlog, p$sdlog, log = TRUE),
       cdf = function(y, p) stats::plnorm(y, p$meanlog, p$sdlog), mean = function(p) exp(p$meanlog + p$sdlog^2 / 2)),
-    t = one_column(function(n) stats::rt(n, 3), list(mean = c(-1, .5, 2), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)),
+    t = hmm_one_column(function(n) stats::rt(n, 3), list(mean = c(-1, .5, 2), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)),
       list(coefficients = lines_of(c(-1, .5, 2), c(.5, -.4, .3)), scale = c(.6, 1, 1.4), df = c(3, 5.5, 12)), identity,
       function(y, p) stats::dt((y - p$mean) / p$scale, p$df, log = TRUE) - log(p$scale),
       cdf = function(y, p) stats::pt((y - p$mean) / p$scale, p$df), mean = function(p) p$mean),
-    gamma = one_column(function(n) stats::rgamma(n, 2), list(mean = c(.7, 1.6, 4), shape = c(1.3, 2.2, 5)),
+    gamma = hmm_one_column(function(n) stats::rgamma(n, 2), list(mean = c(.7, 1.6, 4), shape = c(1.3, 2.2, 5)),
       list(coefficients = lines_of(log(c(.7, 1.6, 4)), c(.3, -.2, .1)), shape = c(1.3, 2.2, 5)), exp,
       function(y, p) stats::dgamma(y, p$shape, scale = p$mean / p$shape, log = TRUE),
       cdf = function(y, p) stats::pgamma(y, p$shape, scale = p$mean / p$shape), mean = function(p) p$mean),
-    exponential = one_column(stats::rexp, list(mean = c(.4, 1, 3)),
+    exponential = hmm_one_column(stats::rexp, list(mean = c(.4, 1, 3)),
       list(coefficients = lines_of(log(c(.4, 1, 3)), c(.3, .2, -.1))), exp,
       function(y, p) stats::dexp(y, 1 / p$mean, log = TRUE), cdf = function(y, p) stats::pexp(y, 1 / p$mean),
       mean = function(p) p$mean),
-    beta = one_column(function(n) stats::rbeta(n, 1.5, 1.5), list(mean = c(.2, .5, .75), precision = c(4, 7, 3)),
+    beta = hmm_one_column(function(n) stats::rbeta(n, 1.5, 1.5), list(mean = c(.2, .5, .75), precision = c(4, 7, 3)),
       list(coefficients = lines_of(stats::qlogis(c(.2, .5, .75)), c(.4, -.3, .2)), precision = c(4, 7, 3)),
       stats::plogis,
       function(y, p) stats::dbeta(y, p$mean * p$precision, (1 - p$mean) * p$precision, log = TRUE),
       cdf = function(y, p) stats::pbeta(y, p$mean * p$precision, (1 - p$mean) * p$precision),
       mean = function(p) p$mean),
-    vonmises = one_column(function(n) stats::runif(n, -pi, pi),
+    vonmises = hmm_one_column(function(n) stats::runif(n, -pi, pi),
       list(mean = c(-1.5, .2, 1.8), concentration = c(.8, 3, 20)),
       list(coefficients = lines_of(tan(c(-1.5, .2, 1.8) / 2), c(.2, -.2, .1)), concentration = c(.8, 3, 20)),
       function(eta) 2 * atan(eta), function(y, p) oracle_log_vonmises(y, p$mean, p$concentration),
@@ -125,7 +126,8 @@ make_oracle_families <- function() {
       mean = function(p) p$prob),
     categorical = list(
       response = "y", columns = "y", sorted = "prob",
-      draw = function(n) data.frame(y = factor(sample(c("a", "b", "c"), n, TRUE), levels = c("a", "b", "c"))),
+      # Every category, however few rows are missing.
+      draw = function(n) data.frame(y = factor(rep_len(c("c", "a", "b", "b", "a", "a", "c"), n), c("a", "b", "c"))),
       emission = list(prob = matrix(c(.7, .2, .1, .3, .4, .3, .1, .3, .6), 3, byrow = TRUE,
                                     dimnames = list(NULL, c("a", "b", "c")))),
       # [coefficient, category b or c, state]
@@ -234,4 +236,53 @@ oracle_response <- function(name, emission, data, what = "density") {
     if (what == "density") replace(value, is.na(value), 0) else value
   }, numeric(nrow(data)))
   matrix(result, nrow(data), K)
+}
+
+# Means of the response: a list by state of n x c matrices (counts and successes of all trials).
+oracle_response_mean <- function(name, emission, data) {
+  family <- oracle_families()[[name]]
+  trials <- switch(name, binomial = data$yes + data$no, multinomial = data$a + data$b + data$c, 1)
+  lapply(seq_len(n_states_of(emission)), function(k) {
+    mean <- family$mean(oracle_theta(family, emission, k, data))
+    if (name == "mvgaussian") return(matrix(mean, nrow(data), length(mean), byrow = TRUE))
+    if (is.matrix(mean)) mean * trials else matrix(rep_len(mean, nrow(data)) * trials)
+  })
+}
+
+# The cells of a response whose distribution functions make residuals, each list(lower, upper, log_density) of n x K:
+# F(y-), F(y) and log f(y) given the cells before it in the row, NA where missing.
+oracle_residual_cells <- function(name, emission, data) {
+  K <- n_states_of(emission)
+  n <- nrow(data)
+  states <- function(f) matrix(vapply(seq_len(K), f, numeric(n)), n)
+  if (name == "multinomial") {
+    # A count is binomial given those before it; the last is what is left.
+    y <- as.matrix(data[c("a", "b", "c")])
+    return(lapply(1:2, function(j) {
+      size <- rowSums(y[, j:3])
+      share <- function(k) emission$prob[k, j] / sum(emission$prob[k, j:3])
+      list(lower = states(function(k) stats::pbinom(y[, j] - 1, size, share(k))),
+           upper = states(function(k) stats::pbinom(y[, j], size, share(k))),
+           log_density = states(function(k) stats::dbinom(y[, j], size, share(k), log = TRUE)))
+    }))
+  }
+  density <- oracle_response(name, emission, data)
+  upper <- oracle_response(name, emission, data, "cdf")
+  density[is.na(upper)] <- NA
+  list(list(lower = oracle_response(name, emission, data, "below"), upper = upper, log_density = density))
+}
+
+# Bounds of the residuals' probabilities, list(lower, upper) of n x cells, of the cells of all responses one after
+# another, each given those before it in the row and the rows before (law: n x K).
+oracle_residual_bounds <- function(law, cells) {
+  weight <- log(law)
+  lower <- upper <- matrix(NA_real_, nrow(law), length(cells))
+  for (j in seq_along(cells)) {
+    p <- exp(weight) / rowSums(exp(weight))
+    lower[, j] <- rowSums(p * cells[[j]]$lower)
+    upper[, j] <- rowSums(p * cells[[j]]$upper)
+    seen <- !is.na(upper[, j])
+    weight[seen, ] <- weight[seen, ] + cells[[j]]$log_density[seen, ]
+  }
+  list(lower = lower, upper = upper)
 }

@@ -174,14 +174,6 @@ hmm_stationary <- function(transition) {
 
 # --- predictive laws of the responses ---------------------------------------------------------------
 
-# Predictive distribution function: sum over states of P(state | past) F_k(y), rows of NA stay NA.
-hmm_predictive_cdf <- function(law, cdf) rowSums(law * cdf)
-
-# The y with predictive distribution function p, by bisection; cdf: y -> K values.
-hmm_predictive_quantile <- function(p, law, cdf, range) {
-  stats::uniroot(function(y) sum(law * cdf(y)) - p, range, tol = 1e-12)$root
-}
-
 # n x d: the distribution function of each coordinate of a multivariate normal row given the coordinates before it in
 # the row and all rows before (Rosenblatt); NA where the coordinate is missing. law: n x K.
 hmm_rosenblatt <- function(y, law, mean, covariance) {

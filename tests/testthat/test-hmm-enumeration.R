@@ -75,7 +75,7 @@ grid_fit <- function(case) do.call(hmm_evaluated, c(case$arguments, list(data = 
 # at most 3^5 terms in double precision.
 expect_enumerated <- function(fit, enumeration, order, newdata = NULL) {
   expect_close(as.numeric(logLik(fit, newdata = newdata)), enumeration$loglik, 1e-10)
-  for (type in c("posterior", "filtered")) {
+  for (type in c("posterior", "filtered", "predicted")) {
     expect_close(unname(predict(fit, newdata, type = type)), unname(enumeration[[type]][, order]), 1e-9)
   }
   path <- viterbi(fit, newdata)
@@ -86,21 +86,38 @@ expect_enumerated <- function(fit, enumeration, order, newdata = NULL) {
 
 # Residuals are normal scores of the predictive distribution function; of discrete responses scores of a point between
 # F(y-) and F(y).
-expect_enumerated_residuals <- function(fit, case, predicted, order) {
-  family <- oracle_families()[[case$name]]
+expect_enumerated_residuals <- function(fit, case, predicted) {
   if (case$name == "mvgaussian") {
-    y <- as.matrix(case$data[family$columns])
-    u <- stats::pnorm(unname(residuals(fit)))
-    expect_close(u, hmm_rosenblatt(y, predicted, case$emission$mean, case$emission$covariance), 1e-8)
-    return(invisible())
+    y <- as.matrix(case$data[oracle_families()$mvgaussian$columns])
+    expect_close(stats::pnorm(unname(residuals(fit))),
+                 hmm_rosenblatt(y, predicted, case$emission$mean, case$emission$covariance), 1e-8)
+  } else {
+    cells <- oracle_residual_cells(case$name, case$emission, case$data)
+    expect_within_bounds(fit, oracle_residual_bounds(predicted, cells))
   }
-  if (is.null(family$cdf)) return(invisible())
-  upper <- hmm_predictive_cdf(predicted, oracle_response(case$name, case$emission, case$data, "cdf"))
-  lower <- hmm_predictive_cdf(predicted, oracle_response(case$name, case$emission, case$data, "below"))
-  u <- with_seed(4, stats::pnorm(as.vector(residuals(fit))))
-  expect_identical(is.na(u), is.na(upper))
-  seen <- !is.na(upper)
-  expect_true(all(u[seen] >= lower[seen] - 1e-8 & u[seen] <= upper[seen] + 1e-8))
+}
+
+expect_within_bounds <- function(fit, bounds) {
+  u <- stats::pnorm(unname(as.matrix(residuals(fit, seed = 4))))
+  expect_identical(is.na(u), is.na(bounds$upper))
+  seen <- !is.na(u)
+  expect_true(all(u[seen] >= bounds$lower[seen] - 1e-8 & u[seen] <= bounds$upper[seen] + 1e-8))
+}
+
+# Expected responses, of the rows that are observed (of others the number of trials is not known).
+expect_enumerated_response <- function(fit, case, posterior) {
+  means <- oracle_response_mean(case$name, case$emission, case$data)
+  expected <- Reduce(`+`, Map(function(k, mean) posterior[, k] * mean, seq_along(means), means))
+  seen <- !is.na(case$data[[oracle_families()[[case$name]]$columns[1]]])
+  found <- unname(as.matrix(predict(fit, type = "response")))
+  expect_close(found[seen, ], expected[seen, ], 1e-9)
+}
+
+# Transitions into the rows that have a row before them.
+expect_transitions <- function(fit, case, order) {
+  found <- unname(predict(fit, type = "transition"))
+  into <- hmm_as_list(case$laws(case$data)$transition, nrow(case$data))
+  for (i in which(!is.na(hmm_row_before(case$data$id)))) expect_close(found[, , i], into[[i]][order, order], 1e-12)
 }
 
 check_case <- function(name, structure, missing) {
@@ -118,7 +135,9 @@ check_case <- function(name, structure, missing) {
   expect_close(unname(fit$posterior), enumeration$posterior[, order], 1e-9)
   expect_identical(as.integer(fit$states), as.integer(viterbi(fit)))
   expect_close(unname(fit$counts), colSums(enumeration$posterior)[order], 1e-9)
-  expect_enumerated_residuals(fit, case, enumeration$predicted, order)
+  expect_enumerated_residuals(fit, case, enumeration$predicted)
+  expect_enumerated_response(fit, case, enumeration$posterior)
+  expect_transitions(fit, case, order)
   expect_enumerated(fit, enumerate(case$newdata), order, case$newdata)
 }
 
@@ -260,6 +279,10 @@ test_that("responses of several families are independent given the state, and ma
                                density("gaussian", "y") + density("poisson", "count") + density("categorical", "kind"),
                                data$id)
   expect_enumerated(fit, enumeration, 1:2)
+  cells <- c(oracle_residual_cells("gaussian", emission$y, data["y"]),
+             oracle_residual_cells("poisson", emission$count, stats::setNames(data["count"], "y")),
+             oracle_residual_cells("categorical", emission$kind, stats::setNames(data["kind"], "y")))
+  expect_within_bounds(fit, oracle_residual_bounds(enumeration$predicted, cells))
 })
 
 # --- sampling ---------------------------------------------------------------------------------------
@@ -283,4 +306,71 @@ test_that("sampled paths of new data have the law given the new data", {
   enumeration <- hmm_enumerate(laws$initial, laws$transition, laws$log_density, case$newdata$id)
   paths <- sample_paths(fit, n = 4000, seed = 2, newdata = case$newdata)
   expect_gt(hmm_sampling_p_value(paths, enumeration), 1e-4)
+})
+
+# --- forecasts --------------------------------------------------------------------------------------
+
+# Forecasts of three steps of every sequence: states, means, quantiles.
+check_forecast <- function(name, structure) {
+  case <- grid_case(name, structure, if (name %in% c("binomial", "multinomial")) "none" else "rows")
+  fit <- grid_fit(case)
+  order <- hmm_state_order(fit, case$emission)
+  family <- oracle_families()[[name]]
+  ids <- unique(case$data$id)
+  # Three rows to come of every sequence, mixed.
+  future <- with_seed(1, data.frame(id = rep(ids, 3), x = stats::rnorm(9), w = stats::rnorm(9), v = stats::rnorm(9)))
+  table <- predict(fit, future, type = "forecast", h = 3, probs = .3)
+  states <- attr(table, "states")
+  for (s in seq_along(ids)) {
+    rows <- which(case$data$id == ids[s])
+    ahead <- future[future$id == ids[s], ]
+    both <- rbind(case$data[rows, c("id", "x", "w", "v")], ahead[c("id", "x", "w", "v")])
+    longer <- case$laws(transform(case$data[c(rows, rows[1], rows[1], rows[1]), ], id = ids[s], x = both$x, w = both$w,
+                                  v = both$v))
+    into <- hmm_as_list(longer$transition, nrow(both))
+    n <- length(rows)
+    law <- hmm_enumerate_forecast(hmm_initial_of(longer$initial, 1), into[1:n], longer$log_density[1:n, , drop = FALSE],
+                                  into[n + 1:3])
+    here <- states$sequence == ids[s]
+    expect_equal(states$horizon[here], 1:3)
+    expect_close(as.matrix(states[here, -(1:2)]), law[, order], 1e-9)
+    # Numbers of trials to come are those of the last row.
+    ahead[family$columns] <- case$data[rep(rows[n], 3), family$columns]
+    means <- oracle_response_mean(name, case$emission, ahead)
+    expected <- Reduce(`+`, Map(function(k, mean) law[, k] * mean, seq_along(means), means))
+    expect_close(table$mean[table$sequence == ids[s]], as.vector(t(expected)), 1e-9)
+    if (is.null(family$cdf) || name == "categorical") next
+    for (q in list(c("lower", .025), c("upper", .975), c("q0.3", .3))) {
+      # F(q) is the probability; of discrete responses F(q) reaches it and F(q-) does not.
+      y <- table[[q[1]]][table$sequence == ids[s]]
+      p <- as.numeric(q[2])
+      if (name == "binomial") ahead[c("yes", "no")] <- cbind(y, ahead$yes + ahead$no - y) else ahead$y <- y
+      upper <- rowSums(law * oracle_response(name, case$emission, ahead, "cdf"))
+      lower <- rowSums(law * oracle_response(name, case$emission, ahead, "below"))
+      expect_true(all(upper >= p - 1e-7 & lower <= p + 1e-7))
+    }
+  }
+}
+
+for (name in names(oracle_families())) {
+  test_that(paste("forecasts are the sum over all paths into the future:", name), {
+    check_forecast(name, "plain")
+    check_forecast(name, "all")
+  })
+}
+
+test_that("forecasts use the covariates of the row that the timing says", {
+  for (structure in c("from", "to")) check_forecast("gaussian", structure)
+})
+
+test_that("densities to come are those of the mixture over the states", {
+  for (name in c("gaussian", "poisson")) {
+    case <- grid_case(name, "plain", "none")
+    fit <- grid_fit(case)
+    at <- 0:4
+    table <- predict(fit, type = "density", h = 2, at = at)
+    law <- as.matrix(attr(predict(fit, type = "forecast", h = 2), "states")[, -(1:2)])
+    expected <- t(apply(law, 1, function(p) exp(oracle_response(name, case$emission, data.frame(y = at))) %*% p))
+    expect_close(table$density, as.vector(t(expected)), 1e-9)
+  }
 })

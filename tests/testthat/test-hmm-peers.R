@@ -56,10 +56,12 @@ test_that("simulation uses the same transitions as the likelihood", {
     start <- list(initial = c(1, 0), transition = b, emission = list(mean = c(0, 100), sd = c(1, 1)))
     fit <- hmm_evaluated(y ~ 1, data = data.frame(y = rep(c(0, 100), 5), w = w), n_states = 2, transition = ~ w,
                          timing = timing, initial = c(1, 0), start = start)
-    y <- as.matrix(simulate(fit, nsim = 5, seed = 1))
     changes <- if (timing == "from") w[-10] > 0 else w[-1] > 0
     state <- 1 + c(0, cumsum(changes)) %% 2
-    expect_equal(unname(1 + (y > 50)), matrix(state, 10, 5))
+    for (drawn in simulate(fit, nsim = 5, seed = 1)) {
+      expect_equal(as.vector(attr(drawn, "states")), state)
+      expect_equal(1 + (drawn$y > 50), state)
+    }
   }
 })
 
@@ -72,7 +74,7 @@ test_that("residuals use the transition into their row, for sequences of one row
                          start = chain$start)
     enumeration <- hmm_enumerate(c(.5, .5), transition, chain$log_density, id)
     cdf <- cbind(stats::pnorm(chain$data$y, -.5), stats::pnorm(chain$data$y, .5))
-    expect_close(stats::pnorm(as.vector(residuals(fit))), hmm_predictive_cdf(enumeration$predicted, cdf), 1e-9)
+    expect_close(stats::pnorm(as.vector(residuals(fit))), rowSums(enumeration$predicted * cdf), 1e-9)
   }
 })
 
@@ -229,7 +231,13 @@ test_that("a fit is silent", {
   expect_silent(with_seed(1, em_hmm(rt ~ 1, data = speed, n_states = 2)))
 })
 
-test_that("the defaults of depmixS4's random starts fail where ours do not: one value far out, any seed", {
+test_that("one value far out stops no start, whatever the seed", {
   speed$rt[10] <- 60
   for (seed in 1:3) expect_true(is.finite(with_seed(seed, quietly(em_hmm(rt ~ 1, data = speed, n_states = 2)))$loglik))
+})
+
+test_that("more states than distinct values end in a fit or in a clear error", {
+  data <- with_seed(1, data.frame(y = stats::rbinom(60, 1, .5)))
+  outcome <- tryCatch(quietly(em_hmm(y ~ 1, data = data, n_states = 3, family = "binomial")), em_error = identity)
+  if (inherits(outcome, "em_hmm")) expect_no_nan(outcome) else expect_s3_class(outcome, "em_error_degenerate")
 })

@@ -33,7 +33,7 @@ test_that("tones, two lines", {
 
 test_that("deaths in the Times, two Poisson distributions", {
   times <- data.frame(deaths = 0:9, days = c(162, 267, 271, 185, 111, 61, 27, 8, 3, 1))
-  fit <- mixture_tight(deaths ~ 1, times, n_components = 2, family = "poisson", weights = days)
+  fit <- em_mixture(deaths ~ 1, times, n_components = 2, family = "poisson", weights = days, control = tight_control())
   expect_close(fit$loglik, -1989.945859883, 1e-7)
   expect_close(unname(fit$parameters$proportions), c(.640114603, .359885397), 1e-5)
   expect_close(unname(fit$parameters$emission$lambda), c(2.663404357, 1.256095101), 1e-5)

@@ -1,5 +1,5 @@
-// Special functions of the families' likelihoods, without R: log-gamma and its derivatives, modified Bessel functions of
-// orders 0 and 1. Arguments are positive (kappa: not negative).
+// Special functions of the families' likelihoods, without R: log-gamma and its derivatives, modified Bessel functions
+// of orders 0 and 1. Arguments are positive (kappa: not negative).
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -157,8 +157,8 @@ inline double log_bessel_i0(double kappa) {
   return kappa + log_bessel_i0_scaled(kappa);
 }
 
-// A(kappa) = I1(kappa) / I0(kappa), the mean resultant length of a von Mises distribution, and 1 - A(kappa) and A'(kappa)
-// without cancellation for large kappa.
+// A(kappa) = I1(kappa) / I0(kappa), the mean resultant length of a von Mises distribution, and 1 - A(kappa) and
+// A'(kappa) without cancellation for large kappa.
 struct BesselRatio {
   double value, complement, derivative;
 };

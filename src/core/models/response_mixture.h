@@ -130,7 +130,7 @@ class ResponseMixture final : public EmModel {
                                                 space.weight.data(), space.marginal.data());
       silence(tile, space);
       return loglik;
-    });
+    }, true);
   }
 
   bool m_step() override {
@@ -180,23 +180,28 @@ class ResponseMixture final : public EmModel {
     return responses_.set_parameters(state.responses) && proportions_.set_parameters(state.proportions);
   }
 
-  // The M-step from given posteriors. posterior(row, k) need not sum to 1 over k: rows without a say have 0.
+  // The parameters that maximise the expected complete-data log-likelihood of given posteriors, or nearly: a few
+  // iterations where an M-step is one Newton step. posterior(row, k) need not sum to 1 over k: rows without a say have 0.
   template <class Posterior>
   bool start_from_posterior(const Posterior& posterior) {
     responses_.set_overall();
     proportions_.set_overall();
-    responses_.prepare();
-    const Objective swept = sweep([&](const RowTile& tile, SweepSpace& space) {
-      for (size_t k = 0; k < n_components(); ++k) {
-        double* z = space.joint.data() + k * kTileRows;
-        for (size_t i = 0; i < tile.size(); ++i) {
-          const std::ptrdiff_t row = tile.row(i);
-          z[i] = row < 0 ? 0.0 : space.weight[i] * posterior(static_cast<size_t>(row), k);
-        }
+    double last = -std::numeric_limits<double>::infinity();
+    for (int step = 0; step < (m_step_is_exact() ? 1 : kStartSteps); ++step) {
+      responses_.prepare();
+      const double expected = sweep([&](const RowTile& tile, SweepSpace& space) {
+        return expect_given(tile, space, posterior);
+      }).loglik;
+      if (step > 0 && !(expected >= last)) {
+        if (!shorten_step()) return false;
+        continue;
       }
-      return 0.0;
-    });
-    return swept.finite() && m_step();
+      if (!std::isfinite(expected)) return false;
+      if (expected - last <= kStartGain * (1.0 + std::abs(expected))) return true;
+      last = expected;
+      if (!m_step()) return false;
+    }
+    return true;
   }
 
   // ---- what a user gets of every row ----
@@ -333,10 +338,10 @@ class ResponseMixture final : public EmModel {
   }
 
   // For every tile, fill(tile, space) leaves weighted posteriors in space.joint and returns a share of the
-  // log-likelihood; their statistics are added up, and the chunks' folded in their order. Slices are cut by the number of
+  // log-likelihood (`observed`: of the observed data); their statistics are added up, and the chunks' folded in their order. Slices are cut by the number of
   // rows, not by the clock, so that the order of the sums is always the same.
   template <class Fill>
-  Objective sweep(const Fill& fill) {
+  Objective sweep(const Fill& fill, bool observed = false) {
     const size_t size = n_statistics(), n_chunks = rows_.n_chunks();
     proportions_.prepare();
     partial_.assign(size * n_chunks, 0.0);
@@ -353,7 +358,7 @@ class ResponseMixture final : public EmModel {
         for_tiles(begin, end, [&](const RowTile& tile) {
           tile.load(rows_.weights(), 0.0, space->weight.data());
           const double loglik = fill(tile, *space);
-          if (!std::isfinite(loglik)) note_impossible(tile, *space, impossible_[chunk]);
+          if (observed && !std::isfinite(loglik)) note_impossible(tile, *space, impossible_[chunk]);
           statistics[0] += loglik;
           proportions_.accumulate(tile, space->joint.data(), kTileRows, space->proportions, statistics + 1);
           responses_.accumulate(tile, space->joint.data(), kTileRows, space->responses,
@@ -371,6 +376,30 @@ class ResponseMixture final : public EmModel {
       }
     }
     return Objective{statistics_[0] + rows_.total_constant(), 0.0};
+  }
+
+  bool m_step_is_exact() const {
+    bool exact = !proportions_.by_covariates();
+    for (size_t r = 0; r < responses_.size(); ++r) exact = exact && responses_[r].m_step_is_exact();
+    return exact;
+  }
+
+  // Puts given posteriors in place of a tile's own; its share of the expected complete-data log-likelihood.
+  template <class Posterior>
+  double expect_given(const RowTile& tile, SweepSpace& space, const Posterior& posterior) const {
+    joint_density(tile, space, false);
+    proportions_.add_log_proportions(tile, space.proportions, space.joint.data(), kTileRows);
+    double expected = 0.0;
+    for (size_t k = 0; k < n_components(); ++k) {
+      double* z = space.joint.data() + k * kTileRows;
+      for (size_t i = 0; i < tile.size(); ++i) {
+        const std::ptrdiff_t row = tile.row(i);
+        const double weight = row < 0 ? 0.0 : space.weight[i] * posterior(static_cast<size_t>(row), k);
+        if (weight > 0.0) expected += weight * z[i];
+        z[i] = weight;
+      }
+    }
+    return expected;
   }
 
   // Log densities of a tile given the component, and, if `whole`, with the proportions and the labels.
@@ -437,6 +466,8 @@ class ResponseMixture final : public EmModel {
   }
 
   static constexpr size_t kSliceTiles = 64;  // of each chunk between looks for an interrupt
+  static constexpr int kStartSteps = 12;
+  static constexpr double kStartGain = 1e-4;
   static constexpr int kMostHalvings = 40;   // then the step is shorter than rounding
 
   const MixtureRows& rows_;

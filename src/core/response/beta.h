@@ -1,5 +1,5 @@
-// The beta distribution of mean mu and precision phi, shapes a = mu phi and b = (1 - mu) phi (Ferrari & Cribari-Neto 2004,
-// Journal of Applied Statistics 31:799-815).
+// The beta distribution of mean mu and precision phi, shapes a = mu phi and b = (1 - mu) phi (Ferrari & Cribari-Neto
+// 2004, Journal of Applied Statistics 31:799-815).
 #pragma once
 #include "gamma.h"
 
@@ -8,12 +8,12 @@ namespace emkit {
 // -log B(mu phi, (1 - mu) phi), with no difference of large numbers for large phi.
 inline double minus_log_beta(double mu, double phi) {
   const double a = mu * phi, b = (1.0 - mu) * phi;
-  return 0.5 * (std::log(phi) - kLog2Pi) - (a - 0.5) * std::log(mu) - (b - 0.5) * std::log1p(-mu) + stirling_error(phi) -
-         stirling_error(a) - stirling_error(b);
+  const double errors = stirling_error(phi) - stirling_error(a) - stirling_error(b);
+  return 0.5 * (std::log(phi) - kLog2Pi) - (a - 0.5) * std::log(mu) - (b - 0.5) * std::log1p(-mu) + errors;
 }
 
-// In logit mu and log phi, of a row with log y and log(1 - y). psi(x) = log x - d(x) and x psi'(x) = 1 + x t(x) keep the
-// digits that large shapes would lose.
+// In logit mu and log phi, of a row with log y and log(1 - y). psi(x) = log x - d(x) and x psi'(x) = 1 + x t(x) keep
+// the digits that large shapes would lose.
 inline void beta_derivatives(double mu, double phi, double log_y, double log_1_y, double* g) {
   const double a = mu * phi, b = (1.0 - mu) * phi, w = a * (1.0 - mu);
   const double first = log_y - std::log(mu) + log_minus_digamma(a);

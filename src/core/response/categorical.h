@@ -176,9 +176,10 @@ class CategoricalRegression final : public ConstrainedResponse {
                                        w.sums.data());
           std::fill(sums.begin(), sums.end(), 0.0);
           kernels().fold_wide(w.sums.data(), 1 + p + packed_size(p), sums.data());
+          const double* scatter = sums.data() + 1 + p;
           for (size_t j = 0; j < p; ++j)
             for (size_t l = 0; l < (b == c ? j + 1 : p); ++l)
-              information[packed_index(b * p + j, c * p + l)] += sums[1 + p + packed_index(std::max(j, l), std::min(j, l))];
+              information[packed_index(b * p + j, c * p + l)] += scatter[packed_index(std::max(j, l), std::min(j, l))];
         }
     }
   }

@@ -41,8 +41,8 @@ struct ExponentialFamily {
 
   double log_density(const double* y, double eta, const Component&) const { return -eta - y[0] * std::exp(-eta); }
   void derivatives(const double* y, double eta, const Component&, double* g, double* h) const {
-    g[0] = y[0] * std::exp(-eta) - 1.0;
-    h[0] = 1.0;
+    h[0] = y[0] * std::exp(-eta);  // the observed one: log f is concave in eta
+    g[0] = h[0] - 1.0;
   }
   double row_constant(const double*) const { return 0.0; }
 };

@@ -87,8 +87,8 @@ class ExponentialFamilyResponse final : public ConstrainedResponse {
 
   bool m_step_is_exact() const override { return true; }
 
-  // Fisher scoring from a point near the maximum, uphill, to convergence. Without constraints the expected information is
-  // the observed one at the maximum, and convergence is quadratic.
+  // Fisher scoring from a point near the maximum, uphill, to convergence. Without constraints the expected information
+  // is the observed one at the maximum, and convergence is quadratic.
   bool m_step(const double* statistics) override {
     const Eigen::Map<const Eigen::MatrixXd> s(statistics, 1 + F::kColumns, natural_.cols());
     if (!s.allFinite()) return invalid(0);

@@ -58,7 +58,7 @@ struct GammaMoments {
 // With covariates on the mean. Columns: y, log y.
 struct GammaFamily {
   static constexpr size_t kColumns = 2, kAuxiliary = 1;
-  static constexpr bool kDiscrete = false, kMeanIsRatio = false;
+  static constexpr bool kDiscrete = false, kMeanIsRatio = false, kObserved = true;
   struct Component {
     double shape, constant;
     double gradient, information;  // of log shape: what does not depend on the row
@@ -106,6 +106,9 @@ struct GammaFamily {
     h[0] = c.shape * slope * slope;
     h[1] = 0.0;
     h[2] = c.information;
+    h[3] = link_ == Link::kLog ? c.shape * ratio : link_ == Link::kInverse ? h[0] : h[0] * (2.0 * ratio - 1.0);
+    h[4] = -g[0];
+    h[5] = c.information - g[1];
   }
 
   double row_constant(const double* y) const { return -y[1]; }

@@ -23,8 +23,8 @@ class GaussianResponse : public ConstrainedResponse {
 
   size_t sd_row() const { return n_parameters() - 1; }
 
-  // sd (K, in: the current) from the weights and the residual sums of squares, under the constraints. False when one has
-  // collapsed.
+  // sd (K, in: the current) from the weights and the residual sums of squares, under the constraints. False when one
+  // has collapsed.
   bool update_sd(const Eigen::VectorXd& weight, const Eigen::VectorXd& rss, Eigen::VectorXd& sd) {
     const size_t j = sd_row();
     const double total = weight.sum();
@@ -33,7 +33,8 @@ class GaussianResponse : public ConstrainedResponse {
       const double w = is_shared(j) ? total : weight(k);
       if (!(w > kVanishedWeight)) continue;
       sd(k) = std::sqrt((is_shared(j) ? rss.sum() : rss(k)) / w);
-      if (!(sd(k) > kCollapsedShare * overall_.sd())) return invalid(static_cast<size_t>(k), Degeneracy::Kind::kSingular);
+      if (!(sd(k) > kCollapsedShare * overall_.sd()))
+        return invalid(static_cast<size_t>(k), Degeneracy::Kind::kSingular);
     }
     return true;
   }
@@ -179,7 +180,7 @@ class GaussianRegression final : public GaussianResponse {
     }
   }
 
-  // The weighted scatter of (x, r), r the residual from the current coefficients: n, the p + 1 sums, the lower triangle.
+  // The weighted scatter of (x, r), r the residual from the current coefficients: n, p + 1 sums, the lower triangle.
   size_t n_statistics() const override { return n_components() * n_each(); }
 
   void accumulate(const RowTile& rows, const double* posterior, size_t stride, Workspace& workspace,
@@ -201,8 +202,8 @@ class GaussianRegression final : public GaussianResponse {
 
   bool m_step_is_exact() const override { return true; }
 
-  // Least squares given the standard deviations, then those; in turn until neither changes where coefficients are shared
-  // and the standard deviations are not.
+  // Least squares given the standard deviations, then those; in turn until neither changes where coefficients are
+  // shared and the standard deviations are not.
   bool m_step(const double* statistics) override {
     const Eigen::Index K = natural_.cols(), p = static_cast<Eigen::Index>(n_coefficients_);
     Eigen::VectorXd n(K), rr(K), rss(K), sd = natural_.row(p);

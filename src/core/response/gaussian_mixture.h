@@ -92,8 +92,8 @@ class GaussianPartsResponse final : public Response {
   // One EM step for the parts: it never goes downhill, and is at the maximum only in the end.
   bool m_step_is_exact() const override { return false; }
 
-  // Maximises for the completed data; where a mean is shared and its standard deviations are not, the two are updated in
-  // turn until neither changes.
+  // Maximises for the completed data; where a mean is shared and its standard deviations are not, the two are updated
+  // in turn until neither changes.
   bool m_step(const double* statistics) override {
     const Eigen::MatrixXd before = natural_;
     for (size_t i = 0; i < n_statistics(); ++i)
@@ -155,7 +155,8 @@ class GaussianPartsResponse final : public Response {
     Eigen::MatrixXd to = natural_;
     for (size_t k = 0; k < k_; ++k) {
       for (size_t j = parts_; j < 3 * parts_; ++j)
-        if (map_.at(j, k) >= 0) to(at(j), at(k)) = j < 2 * parts_ ? point[map_.at(j, k)] : std::exp(point[map_.at(j, k)]);
+        if (const std::ptrdiff_t i = map_.at(j, k); i >= 0)
+          to(at(j), at(k)) = j < 2 * parts_ ? point[i] : std::exp(point[i]);
       const size_t first = reference(k);
       if (first == parts_) continue;
       double largest = 0.0, total = 0.0, free = 1.0;
@@ -246,7 +247,12 @@ class GaussianPartsResponse final : public Response {
     }
     for (size_t k = 0; k < k_; ++k) {
       double free = 1.0, total = 0.0;
-      for (size_t m = 0; m < parts_; ++m) (held(m, k) ? free : total) += (held(m, k) ? -1.0 : 1.0) * natural(at(m), at(k));
+      for (size_t m = 0; m < parts_; ++m) {
+        if (held(m, k))
+          free -= natural(at(m), at(k));
+        else
+          total += natural(at(m), at(k));
+      }
       for (size_t m = 0; m < parts_; ++m)
         if (!held(m, k) && total > 0.0) natural(at(m), at(k)) *= std::max(free, 0.0) / total;
     }

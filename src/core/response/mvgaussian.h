@@ -1,17 +1,19 @@
-// The multivariate normal distribution of several columns, with any covariance structure of Gaussian mixtures. Rows that
-// are missing in part count with the density of what they observe; the M-step completes them by conditional moments.
+// The multivariate normal distribution of several columns, with any covariance structure of Gaussian mixtures. Rows
+// that are missing in part count with the density of what they observe; the M-step completes them by conditional
+// moments.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 
 #include "../emission/gaussian.h"
 #include "newton.h"
 
 namespace emkit {
 
-// Natural parameters: the mean, then the covariance matrix column by column. Means and covariance matrices are fixed as a
-// whole, in any component. The data are centred and scaled inside; parameters and densities are the user's.
+// Natural parameters: the mean, then the covariance matrix column by column. Means and covariance matrices are fixed as
+// a whole, in any component. The data are centred and scaled inside; parameters and densities are the user's.
 //
 // Coordinates: the means of the scaled data and Sigma_k = L_k L_k', L_k = exp(v_k) U_k with U_k lower triangular of
 // determinant 1, given by its log diagonal (all but the last) and what is below. Volume v, diagonal and lower part are
@@ -74,7 +76,7 @@ class MvGaussianResponse final : public Response {
   }
 
   double row_constant(size_t row) const override {
-    const int code = patterns_.size() > 1 || !patterns_[0].complete() ? code_of_[row] : 0;
+    const int code = code_of_.empty() ? 0 : code_of_[row];
     return code < 0 ? 0.0 : constants_[static_cast<size_t>(code)];
   }
 
@@ -312,7 +314,10 @@ class MvGaussianResponse final : public Response {
   void read_fixed(const MatrixXd& fixed, GaussianOptions& options) {
     if (fixed.size() == 0) return;
     fixed_ = fixed;
+    const auto whole = [](const VectorXd& part) { return part.allFinite() || part.array().isNaN().all(); };
     for (size_t k = 0; k < k_; ++k) {
+      if (!whole(fixed.col(at(k)).head(at(d_))) || !whole(fixed.col(at(k)).tail(at(d_ * d_))))
+        throw std::invalid_argument("a mean or covariance matrix of a multivariate normal is fixed as a whole");
       options.fixed_mean.push_back(fixed.col(at(k)).head(at(d_)).allFinite());
       options.fixed_covariance.push_back(fixed.col(at(k)).tail(at(d_ * d_)).allFinite());
       any_fixed_ = any_fixed_ || options.fixed_mean[k] || options.fixed_covariance[k];
@@ -397,7 +402,8 @@ class MvGaussianResponse final : public Response {
           const size_t row = (i - d_) % d_, column = (i - d_) / d_;
           size += std::sqrt(sigma(at(row), at(row)) * sigma(at(column), at(column)));
         }
-        if (std::abs(out(at(i), at(k)) - known(at(i), at(k))) <= kSameDigits * size) out(at(i), at(k)) = known(at(i), at(k));
+        const double before = known(at(i), at(k));
+        if (std::abs(out(at(i), at(k)) - before) <= kSameDigits * size) out(at(i), at(k)) = before;
       }
     }
     natural_ = out;
@@ -468,7 +474,8 @@ class MvGaussianResponse final : public Response {
       return false;
     }
     rows.load(code_of_.data(), -1, w.code.data());
-    return std::all_of(w.code.begin(), w.code.begin() + static_cast<std::ptrdiff_t>(size), [](int c) { return c == 0; });
+    const auto end = w.code.begin() + static_cast<std::ptrdiff_t>(size);
+    return std::all_of(w.code.begin(), end, [](int c) { return c == 0; });
   }
 
   // visit(pattern, its code, positions, their number) for every pattern in the tile.
@@ -521,7 +528,7 @@ class MvGaussianResponse final : public Response {
   MatrixXd fixed_;
   std::vector<bool> fixed_mean_, fixed_covariance_;
   bool any_fixed_ = false, is_diagonal_ = false, has_coordinates_ = false;
-  std::vector<std::ptrdiff_t> mean_at_, volume_at_, shape_at_, lower_at_;  // K: first coordinate, -1 where there is none
+  std::vector<std::ptrdiff_t> mean_at_, volume_at_, shape_at_, lower_at_;  // K: first coordinate, -1 where none
   size_t n_coordinates_ = 0;
   std::unique_ptr<GaussianEmission> emission_;
   VectorXd counts_;                  // behind the emission's moments
@@ -536,7 +543,9 @@ inline std::unique_ptr<Response> make_mvgaussian(const ResponseData& data, size_
   std::string code = options.covariance.empty() ? "VVV" : options.covariance;
   if (data.n_columns == 1 && code.size() == 3) code = code.substr(0, 1);
   const CovarianceEntry* entry = find_covariance(code);
-  if (!entry) return nullptr;
+  if (!entry) throw std::invalid_argument("unknown covariance structure: " + code);
+  if (std::any_of(options.shared.begin(), options.shared.end(), [](bool s) { return s; }))
+    throw std::invalid_argument("parameters of the multivariate normal family are shared by its covariance structure");
   return std::unique_ptr<Response>(new MvGaussianResponse(data, n_components, options, *entry));
 }
 

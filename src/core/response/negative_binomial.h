@@ -12,7 +12,7 @@ struct NegativeBinomialPoint {
 
 inline double negative_binomial_log_density(double y, double eta, double size) {
   const double mean = std::exp(eta);
-  const double counted = y > 0.0 ? rising_factorial(size, y).log + y * (eta - std::log(mean + size)) : 0.0;
+  const double counted = y > 0.0 ? log_rising_factorial(size, y) + y * (eta - std::log(mean + size)) : 0.0;
   return counted - size * std::log1p(mean / size);
 }
 

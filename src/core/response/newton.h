@@ -17,12 +17,12 @@ enum class Scale {
   kReal,        // itself
   kPositive,    // its logarithm; any unit, no bound
   kRate,        // its logarithm; 0 is legal and lies at -kCoordinateBound
-  kSize,        // its logarithm, between -kCoordinateBound and kCoordinateBound, whose natural values stand for 0, infinity
+  kSize,        // its logarithm, between -kCoordinateBound and kCoordinateBound, which stand for 0 and infinity
   kProbability  // its logit; 0 and 1 are legal and lie at -kCoordinateBound and kCoordinateBound
 };
 
-// Coordinates of rates, sizes and probabilities end here: exp(-30) = 1e-13. One that has reached it is at the bound, and
-// has no curvature that standard errors could come from.
+// Coordinates of rates, sizes and probabilities end here: exp(-30) = 1e-13. One that has reached it is at the bound,
+// and has no curvature that standard errors could come from.
 constexpr double kCoordinateBound = 30.0;
 
 inline bool scale_admits(Scale scale, double natural) {
@@ -104,8 +104,8 @@ class CoordinateMap {
 };
 
 // The step H^-1 g of each parameter's coordinate (m x K; 0 where fixed). gradient: m x K; information: K times m x m,
-// positive semidefinite. Coordinates without information stay; a step in which some coordinate would go further than its
-// max_step (m) is shortened.
+// positive semidefinite. Coordinates without information stay; a step in which some coordinate would go further than
+// its max_step (m) is shortened.
 inline Eigen::MatrixXd newton_step(const CoordinateMap& map, const Eigen::MatrixXd& gradient,
                                    const std::vector<Eigen::MatrixXd>& information, const Eigen::VectorXd& max_step) {
   using Eigen::Index;
@@ -150,8 +150,10 @@ inline Eigen::MatrixXd newton_step(const CoordinateMap& map, const Eigen::Matrix
   if (!step.allFinite()) step.setZero();
   Eigen::MatrixXd out = Eigen::MatrixXd::Zero(m, static_cast<Index>(map.n_components()));
   for (size_t k = 0; k < map.n_components(); ++k)
-    for (Index j = 0; j < m; ++j)
-      if (map.at(static_cast<size_t>(j), k) >= 0) out(j, static_cast<Index>(k)) = share * step(map.at(static_cast<size_t>(j), k));
+    for (Index j = 0; j < m; ++j) {
+      const Index a = map.at(static_cast<size_t>(j), k);
+      if (a >= 0) out(j, static_cast<Index>(k)) = share * step(a);
+    }
   return out;
 }
 
@@ -278,13 +280,29 @@ class ConstrainedResponse : public Response {
     w.sums.resize(n_sums * kWide);
   }
 
+  // False only when there is no NaN (then a sum is one only if it overflows). `size` is a multiple of 4.
+  static bool may_have_nan(const double* y, size_t size) {
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+    for (size_t i = 0; i < size; i += 4) {
+      a += y[i];
+      b += y[i + 1];
+      c += y[i + 2];
+      d += y[i + 3];
+    }
+    return std::isnan((a + b) + (c + d));
+  }
+
   // The tile's responses, and which of its positions are observed.
   void load_y(const RowTile& rows, TileWorkspace& w) const {
     const size_t size = rows.size();
-    w.whole = !any_missing_ && tile_is_whole(rows);
+    w.whole = tile_is_whole(rows);
     if (w.whole) {
-      for (size_t c = 0; c < data_.n_columns; ++c) rows.load(data_.y + c * data_.n, fill_[c], w.y.data() + c * kTileRows);
-      return;
+      for (size_t c = 0; c < data_.n_columns; ++c) {
+        double* y = w.y.data() + c * kTileRows;
+        rows.load(data_.y + c * data_.n, fill_[c], y);
+        w.whole = w.whole && !(any_missing_ && may_have_nan(y, size));
+      }
+      if (w.whole) return;
     }
     std::fill(w.observed.begin(), w.observed.end(), static_cast<char>(1));
     for (size_t c = 0; c < data_.n_columns; ++c) {

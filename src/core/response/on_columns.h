@@ -10,8 +10,8 @@ class OnColumns final : public Response {
  public:
   using Maker = std::unique_ptr<Response> (*)(const ResponseData&, size_t, const ResponseOptions&);
 
-  // columns(y, out): what a value becomes (n_columns numbers). of_log: the response has the density of the first column,
-  // log y, so that the density of y has the factor 1 / y.
+  // columns(y, out): what a value becomes (n_columns numbers). of_log: the response has the density of the first
+  // column, log y, so that the density of y has the factor 1 / y.
   template <class Columns>
   OnColumns(const ResponseData& data, size_t n_columns, const Columns& columns, bool of_log, size_t n_components,
             const ResponseOptions& options, Maker make)

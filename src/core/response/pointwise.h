@@ -1,6 +1,6 @@
-// Families whose rows contribute log f(y; eta, auxiliary): eta the linear predictor (or, without covariates, the mean on
-// its coordinate's scale), auxiliary parameters the same for all rows of a component. A family is a small struct that
-// knows one row; PointwiseResponse does the rest:
+// Families whose rows contribute log f(y; eta, auxiliary): eta the linear predictor (or, without covariates, the mean
+// on its coordinate's scale), auxiliary parameters the same for all rows of a component. A family is a small struct
+// that knows one row; PointwiseResponse does the rest:
 // - with covariates, statistics are the score and the information, and the M-step is one Newton step;
 // - a discrete family without covariates keeps a histogram of the posteriors over the distinct values, and the M-step
 //   iterates on it until it is at the maximum.
@@ -21,8 +21,6 @@
 //     coordinates, and an information, positive semidefinite in sums: the lower triangle, packed. With kObserved (false
 //     where not given) the observed information follows, which is used where it is positive definite.
 #pragma once
-#include <type_traits>
-
 #include "distinct_values.h"
 #include "newton.h"
 #include "../math/cholesky.h"
@@ -54,10 +52,15 @@ inline ValueMoments value_moments(const ResponseData& data, size_t column = 0) {
   return out;
 }
 
-template <class F, class = void>
-struct GivesObserved : std::false_type {};
+// Whether a family gives the observed information too.
 template <class F>
-struct GivesObserved<F, std::enable_if_t<F::kObserved>> : std::true_type {};
+constexpr auto gives_observed(int) -> decltype(F::kObserved) {
+  return F::kObserved;
+}
+template <class F>
+constexpr bool gives_observed(...) {
+  return false;
+}
 
 template <class F>
 class PointwiseResponse final : public ConstrainedResponse {
@@ -187,7 +190,7 @@ class PointwiseResponse final : public ConstrainedResponse {
  private:
   // Of one row: a gradient of kPoint, and kCurves informations of kCurve.
   static constexpr size_t kPoint = 1 + F::kAuxiliary, kCurve = kPoint * (kPoint + 1) / 2;
-  static constexpr size_t kCurves = GivesObserved<F>::value ? 2 : 1;
+  static constexpr size_t kCurves = gives_observed<F>(0) ? 2 : 1;
   static constexpr size_t kDerivatives = kPoint + kCurves * kCurve;
   static constexpr int kMaxClimb = 500;
 
@@ -327,7 +330,7 @@ class PointwiseResponse final : public ConstrainedResponse {
     return out;
   }
 
-  // Whether an information (packed) is positive definite, well away from not being it, in component k's free parameters.
+  // Whether an information (packed) is well and truly positive definite in component k's free parameters.
   bool is_definite(const double* packed, size_t k) const {
     Eigen::MatrixXd h = unpack_lower(packed, n_parameters()).template selfadjointView<Eigen::Lower>();
     for (size_t j = 0; j < n_parameters(); ++j) {
@@ -421,7 +424,7 @@ class PointwiseResponse final : public ConstrainedResponse {
   static constexpr double kMaxAuxiliaryStep = 3.0;
 
   const F family_;
-  const ValueMoments first_, second_;       // of the first and the last column
+  const ValueMoments first_, second_;        // of the first and the last column
   std::unique_ptr<DistinctValues> values_;   // of a discrete family without covariates
   std::vector<typename F::Component> components_;
   std::vector<double> eta_, table_;

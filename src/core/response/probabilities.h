@@ -10,8 +10,8 @@ namespace emkit {
 
 // Constraints: entries may be fixed (the others share what is left), or the whole column be one for all components.
 //
-// Coordinates are log(p_c / p_r) of the free categories but one, the reference r, between -kCoordinateBound, where p = 0
-// lies, and kCoordinateBound. The reference is the category with most rows, and another where that has vanished.
+// Coordinates are log(p_c / p_r) of the free categories but one, the reference r, between -kCoordinateBound, where
+// p = 0 lies, and kCoordinateBound. The reference is the category with most rows, and another where that has vanished.
 // Accelerators get square roots of probabilities, in which 0 is a place like others.
 class ProbabilityResponse : public Response {
  public:

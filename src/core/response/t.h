@@ -10,9 +10,9 @@ namespace emkit {
 
 // The row is normal given a gamma weight, whose expectation is w = (nu + 1) / (nu + u^2), u = (y - location) / scale.
 // The M-step is that of the parameter-expanded EM (Liu, Rubin & Wu 1998, Biometrika 85:755-770) for location and scale:
-// least squares with weights z w, and the scale from sum z w r^2 / sum z w, which goes uphill in one step from anywhere.
-// The degrees of freedom, for which EM needs thousands of steps when they are many, take a Newton step along the scale
-// that goes with them, which alone may overshoot.
+// least squares with weights z w, and the scale from sum z w r^2 / sum z w, which goes uphill in one step from
+// anywhere. The degrees of freedom, for which EM needs thousands of steps when they are many, take a Newton step along
+// the scale that goes with them, which alone may overshoot.
 class StudentResponse final : public ConstrainedResponse {
  public:
   StudentResponse(const ResponseData& data, size_t n_components, const ResponseOptions& options)
@@ -79,8 +79,8 @@ class StudentResponse final : public ConstrainedResponse {
 
   double row_constant(size_t row) const override { return row_observed(row) ? -0.5 * kLog2Pi : 0.0; }
 
-  // Of each component: its weight, the gradient in log nu (in 1 / nu where it is normal), then the scatter of (x, r) with
-  // weights z w: sum, sums, lower triangle. Without covariates x is absent.
+  // Of each component: its weight, the gradient in log nu (in 1 / nu where it is normal), then the scatter of (x, r)
+  // with weights z w: sum, sums, lower triangle. Without covariates x is absent.
   size_t n_statistics() const override { return n_components() * n_each(); }
 
   void accumulate(const RowTile& rows, const double* posterior, size_t stride, Workspace& workspace,
@@ -222,7 +222,8 @@ class StudentResponse final : public ConstrainedResponse {
   // Least squares with the weights, then the scales; in turn until neither changes where the location is shared and the
   // scale is not.
   bool location_and_scale(const double* statistics) {
-    const Eigen::Index K = natural_.cols(), p = static_cast<Eigen::Index>(n_coefficients_), q = std::max<Eigen::Index>(p, 1);
+    const Eigen::Index K = natural_.cols(), p = static_cast<Eigen::Index>(n_coefficients_);
+    const Eigen::Index q = std::max<Eigen::Index>(p, 1);
     Eigen::VectorXd n(K), rr(K), rss(K), scale = natural_.row(q);
     Eigen::MatrixXd xr(q, K);
     std::vector<Eigen::MatrixXd> xx;
@@ -336,7 +337,7 @@ class StudentResponse final : public ConstrainedResponse {
   }
 
   const ValueMoments overall_;
-  double middle_ = 0.0, spread_ = 1.0;  // of all the data: median, and median absolute deviation as a standard deviation
+  double middle_ = 0.0, spread_ = 1.0;  // of all the data: median, and median absolute deviation times kMadToSd
   std::vector<Component> components_;
 };
 

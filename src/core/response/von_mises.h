@@ -1,5 +1,5 @@
-// The von Mises distribution of an angle: log f = kappa cos(y - mu) - log(2 pi I0(kappa)) (Mardia & Jupp 2000, Directional
-// Statistics).
+// The von Mises distribution of an angle: log f = kappa cos(y - mu) - log(2 pi I0(kappa)) (Mardia & Jupp 2000,
+// Directional Statistics).
 #pragma once
 #include "gamma.h"
 
@@ -8,8 +8,8 @@ namespace emkit {
 // -log(2 pi I0(kappa)) + kappa.
 inline double von_mises_constant(double kappa) { return -kLog2Pi - log_bessel_i0_scaled(kappa); }
 
-// A concentration beyond this has collapsed: a standard deviation of a millionth of a radian, where cosines have no more
-// digits to tell angles apart.
+// A concentration beyond this has collapsed: a standard deviation of a millionth of a radian, where cosines have no
+// more digits to tell angles apart.
 constexpr double kLargestConcentration = 1e12;
 
 // Columns: cos y, sin y. The mean is any real number; it moves without jumps, so that steps may be extrapolated.
