@@ -1,5 +1,5 @@
 // The law of the component of each row of a mixture: mixing proportions, or a multinomial logit of covariates (concomitant
-// variables).
+// variables). (formulas.Rmd, T6)
 #pragma once
 #include <Eigen/Dense>
 #include <algorithm>
