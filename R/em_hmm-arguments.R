@@ -69,17 +69,25 @@ rows_observed <- function(responses) {
   Reduce(`|`, seen)
 }
 
+# The rows that observe a response, or the sum of their weights.
+count_observed <- function(responses, weights = NULL) {
+  if (is.null(weights) && !all(vapply(responses, function(r) anyNA(r$y), NA))) return(nrow(responses[[1L]]$y))
+  observed <- rows_observed(responses)
+  if (is.null(weights)) sum(observed) else sum(weights[observed])
+}
+
 # Enough rows for the states, and something to see in every response.
-check_enough <- function(n_states, responses, observed) {
+check_enough <- function(n_states, responses) {
   for (r in responses) {
-    if (all(is.na(r$y))) {
+    if (anyNA(r$y) && all(is.na(r$y))) {
       em_abort(sprintf("The response %s has no observed value. Leave it out.", dQuote(r$name, FALSE)), "all_missing",
                response = r$name)
     }
   }
-  if (max(n_states) > sum(observed)) {
+  n_observed <- count_observed(responses)
+  if (max(n_states) > n_observed) {
     em_abort(sprintf("`n_states` is %d, more than the %s that observe a response.", max(n_states),
-                     count_of(sum(observed), "row")), "n_states")
+                     count_of(n_observed, "row")), "n_states")
   }
 }
 

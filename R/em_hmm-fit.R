@@ -201,7 +201,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     weights = problem$weights, control = control,
     n_states = k, state_names = labels, timing = problem$timing, topology = problem$topology,
     initial_kind = model$initial$kind, posterior = posterior,
-    states = stats::setNames(user_rows(path$states, order), row_names),
+    states = named_rows(user_rows(path$states, order), row_names),
     sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequences),
     counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels, problem, core),
     selection = selection, known = problem$known, fixed = problem$fixed, shared = problem$shared, order_by = order_by,
@@ -247,6 +247,9 @@ hmm_frame <- function(input, design) {
             design$initial$variables)
   as.data.frame(data)[intersect(names(data), used)]
 }
+
+# Names for rows that have some.
+named_rows <- function(x, row_names) if (is.null(row_names)) x else stats::setNames(x, row_names)
 
 # Rows in the order of sequences put into the user's order.
 user_rows <- function(x, order) {

@@ -169,11 +169,12 @@ narrow_scale <- 1e-4
 # For each state the least standard deviation of its response relative to that of the data; NA where a family has none.
 relative_scale <- function(response, natural, y) {
   k <- ncol(natural)
-  all <- sqrt(colMeans(sweep(y, 2L, colMeans(y, na.rm = TRUE))^2, na.rm = TRUE))
-  if (response$family$name == "lognormal") all <- stats::sd(log(y), na.rm = TRUE)
+  with_scale <- c("gaussian", "gaussian_mixture", "lognormal", "t", "mvgaussian")
+  if (!response$family$name %in% with_scale) return(rep(NA_real_, k))
+  all <- data_summary_(if (response$family$name == "lognormal") log(y) else y, NULL, 1, 1L)$sd
   list <- response$family$from_natural(natural, response_info(response))
   value <- switch(response$family$name,
     gaussian = , gaussian_mixture = list$sd, lognormal = list$sdlog, t = list$scale,
-    mvgaussian = sqrt(apply(list$covariance, 3L, diag)), rep(NA_real_, k))
+    mvgaussian = sqrt(apply(list$covariance, 3L, diag)))
   apply(matrix(value, ncol = k) / all, 2L, min)
 }

@@ -231,9 +231,8 @@ fit_hmm <- function(input, n_states, transition, initial, ntimes, timing, topolo
   design <- list(transition = hmm_transition_design(transition, input, sequences, timing, n),
                  initial = hmm_initial_design(initial, input, sequences, n))
   weights <- check_sequence_weights(input$weights, sequences, n)
-  observed <- rows_observed(specs$responses)
-  nobs <- if (is.null(weights)) sum(observed) else sum(weights[observed])
-  check_enough(n_states, specs$responses, observed)
+  nobs <- count_observed(specs$responses, weights)
+  check_enough(n_states, specs$responses)
 
   problems <- lapply(n_states, function(k) {
     hmm_problem(k, input, sequences, design, transition, initial, topology, shared, fixed, weights, timing)
