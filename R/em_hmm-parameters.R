@@ -175,6 +175,6 @@ relative_scale <- function(response, natural, y) {
   list <- response$family$from_natural(natural, response_info(response))
   value <- switch(response$family$name,
     gaussian = , gaussian_mixture = list$sd, lognormal = list$sdlog, t = list$scale,
-    mvgaussian = sqrt(apply(list$covariance, 3L, diag)))
+    mvgaussian = sqrt(apply(list$covariance, 3L, function(s) diag(as.matrix(s)))))
   apply(matrix(value, ncol = k) / all, 2L, min)
 }

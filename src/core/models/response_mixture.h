@@ -196,7 +196,10 @@ class ResponseMixture final : public EmModel {
         if (!shorten_step()) return false;
         continue;
       }
-      if (!std::isfinite(expected)) return false;
+      if (!std::isfinite(expected)) {
+        e_step();  // which takes note of rows that are impossible
+        return false;
+      }
       if (expected - last <= kStartGain * (1.0 + std::abs(expected))) return true;
       last = expected;
       if (!m_step()) return false;

@@ -29,9 +29,14 @@ class MvGaussianResponse final : public Response {
     VectorXd sd = Eigen::Map<const VectorXd>(moments.sd.data(), at(d_));
     for (Index j = 0; j < sd.size(); ++j)
       if (!(sd(j) > 0.0) || !std::isfinite(sd(j))) sd(j) = 1.0;  // a constant column: its variance collapses
+    // New data need not observe every column.
+    for (Index j = 0; j < center_.size(); ++j)
+      if (!std::isfinite(center_(j))) center_(j) = 0.0;
     scale_ = entry.column_scaling ? sd : VectorXd::Constant(at(d_), std::exp(sd.array().log().mean()));
     GaussianReference reference;
     reference.variance = Eigen::Map<const VectorXd>(moments.sd.data(), at(d_)).cwiseQuotient(scale_).cwiseAbs2();
+    for (Index j = 0; j < reference.variance.size(); ++j)
+      if (!std::isfinite(reference.variance(j))) reference.variance(j) = 0.0;
     find_patterns();
     GaussianOptions fixed;
     read_fixed(options.fixed, fixed);
