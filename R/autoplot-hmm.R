@@ -63,14 +63,12 @@ plot_times <- function(x, like) {
 note_or_null <- function(note) if (nzchar(note)) note
 
 # Several sequences are facets, with their own counts.
-sequence_facets <- function(t, rows, columns) {
-  if (t$several && length(columns) > 0L) {
-    ggplot2::facet_grid(rows = ggplot2::vars(.data[["panel"]]), cols = ggplot2::vars(.data[["sequence"]]), scales = "free",
-                        space = "free_x", switch = "y")
-  } else if (t$several) {
-    ggplot2::facet_grid(cols = ggplot2::vars(.data[["sequence"]]), scales = "free_x", space = "free_x")
-  } else if (rows > 1L) {
-    ggplot2::facet_grid(rows = ggplot2::vars(.data[["panel"]]), scales = "free_y", switch = "y")
+sequence_facets <- function(t, rows) {
+  space <- if (min(t$edges$n) > 0.25 * max(t$edges$n)) "free_x" else "fixed"
+  panel <- if (rows > 1L) ggplot2::vars(.data[["panel"]])
+  sequence <- if (t$several) ggplot2::vars(.data[["sequence"]])
+  if (rows > 1L || t$several) {
+    ggplot2::facet_grid(rows = panel, cols = sequence, scales = "free", space = space, switch = "y")
   }
 }
 
@@ -109,7 +107,7 @@ autoplot_series <- function(fit, response, sequences, max_points) {
     latent_scales(fit$state_names, "state") +
     ggplot2::labs(x = time_title(fit, t), y = if (length(panels) == 1L) names, title = "Series by state (Viterbi)",
                   caption = note_or_null(t$note)) +
-    sequence_facets(t, length(panels), names)
+    sequence_facets(t, length(panels))
   if (length(panels) == 1L && panels[[1L]]$kind == "category") {
     plot <- plot + ggplot2::scale_y_continuous(breaks = seq_along(panels[[1L]]$levels), labels = panels[[1L]]$levels)
   }
@@ -144,7 +142,7 @@ autoplot_states <- function(fit, sequences, max_points) {
     ggplot2::scale_y_continuous(breaks = c(0, 0.5, 1, 1.065), labels = c("0.0", "0.5", "1.0", "path")) +
     ggplot2::labs(x = time_title(fit, t), y = "probability of the states", title = "Probabilities of the states",
                   caption = note_or_null(paste(c(t$note[!nzchar(d$note)], d$note[nzchar(d$note)]), collapse = "; "))) +
-    sequence_facets(t, 1L, character())
+    sequence_facets(t, 1L)
 }
 
 # Densities of states or components in a facet for each column of the responses; few values and categories as bars.

@@ -94,7 +94,7 @@ hmm_chosen_sequences <- function(fit, sequences, most) {
     em_abort(sprintf("`sequences` must name different sequences of the fit: %s.", abbreviate_list(labels)), "argument",
              argument = "sequences")
   }
-  list(number = as.integer(chosen), note = "")
+  list(number = as.integer(chosen), note = if (length(chosen) == 1L && m > 1L) paste("sequence", labels[chosen]) else "")
 }
 
 # Times of all rows in the order of sequences, or NULL where the fit has none that make an axis.
@@ -490,7 +490,7 @@ plot_forecast <- function(fit, response, sequences, h, newdata, level, history, 
   d <- forecast_data(fit, response_panels(fit, response), sequences, h, newdata, level, history)
   style <- hmm_style(fit)
   level <- attr(d, "level")
-  named <- nrow(fit$sequences) > 1L
+  named <- length(unique(vapply(d, `[[`, "", "label"))) > 1L
   shade <- forecast_shades(length(level))
   legend <- list(labels = c(latent_labels(style$state, "state"), "mean", paste0(format(100 * level, trim = TRUE), " %")),
                  pch = c(style$symbol, 45, rep(22, length(level))), pt.cex = c(rep(1, nrow(style)), 2.4, rep(1.4, length(level))),
@@ -499,7 +499,7 @@ plot_forecast <- function(fit, response, sequences, h, newdata, level, history, 
   panels(n, look, sprintf("Forecast of %s", count_of(nrow(d[[1L]]$future), "step")), attr(d, "note"), legend, function(i) {
     one <- d[[i]]
     draw_forecast(one, style, shade, look)
-    if (named && n > 1L) panel_heading(paste("sequence", one$label))
+    if (named) panel_heading(paste("sequence", one$label))
   }, left = 4.4, layout = c(n, 1L))
 }
 

@@ -86,8 +86,13 @@ own_axis <- function(panel) panel$kind %in% c("category", "angle", "binary")
 
 panel_axis <- function(panel, side) {
   switch(panel$kind,
-    category = graphics::axis(side, at = seq_along(panel$levels), labels = cut_middle(panel$levels, 9L), las = 1,
-                              gap.axis = -1, cex.axis = 0.9),
+    category = {
+      # names too long for the margin stand upright, as long as there is room
+      short <- max(nchar(panel$levels, "width")) <= 3L
+      room <- graphics::par("pin")[2L] / abs(diff(graphics::par("usr")[3:4])) / graphics::strwidth("m", "inches", cex = 0.85)
+      graphics::axis(side, at = seq_along(panel$levels), labels = if (short) panel$levels else cut_middle(panel$levels, max(5L, floor(room))),
+                     las = if (short) 1 else 0, gap.axis = -1, cex.axis = 0.85)
+    },
     angle = graphics::axis(side, at = c(-pi, -pi / 2, 0, pi / 2, pi), las = 1,
                            labels = expression(-pi, -pi / 2, 0, pi / 2, pi)),
     binary = graphics::axis(side, at = 0:1, las = 1))
@@ -131,9 +136,9 @@ density_data <- function(fit, core, panel, posterior) {
                 limits = range(at) + c(-0.6, 0.6), discrete = TRUE))
   }
   limits <- range(values)
-  breaks <- graphics::hist(values, breaks = "FD", plot = FALSE)$breaks
-  if (length(breaks) > 150L) breaks <- seq(limits[1L], limits[2L], length.out = 101L)
-  h <- graphics::hist(values, breaks = breaks, plot = FALSE)
+  # The usual rules are for one mode, and hide the others.
+  wanted <- max(grDevices::nclass.FD(values), min(40, sqrt(length(values))))
+  h <- graphics::hist(values, breaks = min(wanted, 100), plot = FALSE)
   if (diff(limits) == 0) limits <- range(h$breaks)
   support <- switch(fit$responses[[panel$r]]$family$name, beta = c(0, 1), vonmises = c(-pi, pi),
                     lognormal = , gamma = , exponential = c(0, Inf), c(-Inf, Inf))
@@ -154,14 +159,21 @@ panel_depends <- function(fit, panel) has_predictor(fit$responses[[panel$r]]$des
 
 plot_response_density <- function(fit, core, panels, posterior, style, labels, whole, look) {
   note <- if (any(vapply(panels, panel_depends, NA, fit = fit))) "averaged over the covariates" else ""
-  legend <- list(labels = c(whole, labels), col = c("grey15", style$colour), lwd = 2.2, seg.len = 1.4, show = look$legend)
+  stacked <- vapply(panels, function(panel) panel$kind %in% c("category", "binary"), NA)
+  legend <- if (all(stacked)) {
+    list(labels = c("data", labels), pch = 22, pt.bg = c("grey75", fade(style$colour, 0.75)), col = c("grey75", style$colour),
+         pt.cex = 1.5, show = look$legend)
+  } else {
+    list(labels = c(whole, labels), col = c("grey15", style$colour), lwd = 2.2, seg.len = 1.4, show = look$legend)
+  }
+  if (is.null(look$more$las)) look$more$las <- 0
   panels(length(panels), look, "Data and fitted density", note, legend, function(i) {
     panel <- panels[[i]]
     d <- density_data(fit, core, panel, posterior)
     open_panel(d$limits, c(0, d$top * 1.04), panel$name, if (d$discrete) "share of rows" else "density", look,
                xaxt = if (own_axis(panel)) "n" else "s", yaxs = "i")
     if (panel$kind == "category") category_axis(panel$levels) else panel_axis(panel, 1L)
-    if (panel$kind %in% c("category", "binary")) return(draw_stacked_bars(d, style))
+    if (stacked[i]) return(draw_stacked_bars(d, style))
     graphics::rect(d$bars$left, 0, d$bars$right, d$bars$height, col = "grey88", border = "white")
     total <- rowSums(d$densities)
     few <- d$discrete && length(d$at) <= 60L
