@@ -2,10 +2,11 @@
 # takes.
 
 # The value of an argument that may be a column: an expression in the columns of `data`, a one-sided formula, or the name
-# of a column.
-look_up <- function(expression, data, env, argument) {
+# of a column. `value`: the argument itself, which knows where it was written; it is not asked for when the expression
+# is about columns.
+look_up <- function(expression, data, env, argument, value = eval(expression, env)) {
   if (is.null(expression)) return(NULL)
-  value <- tryCatch(eval(expression, data, env), error = function(e) {
+  value <- tryCatch(if (any(all.vars(expression) %in% names(data))) eval(expression, data, env) else value, error = function(e) {
     em_abort(sprintf("`%s` could not be evaluated: %s.", argument, sub("\\.$", "", conditionMessage(e))), argument)
   })
   if (inherits(value, "formula")) {
@@ -25,15 +26,16 @@ joint_values <- function(frame) {
 }
 
 # How to find an argument again in new data: a formula, or NULL when it was a vector that is not a column.
-as_lookup <- function(expression, data, env) {
+as_lookup <- function(expression, data, env, value) {
   if (is.null(expression)) return(NULL)
-  value <- tryCatch(eval(expression, data, env), error = function(e) NULL)
+  variables <- all.vars(expression)
+  if (!inherits(expression, "call") || expression[[1L]] != "~") {
+    if (length(variables) > 0L && all(variables %in% names(data))) return(stats::as.formula(call("~", expression), env))
+  }
+  value <- tryCatch(value, error = function(e) NULL)
   if (inherits(value, "formula")) return(value)
   if (is.character(value) && length(value) == 1L && value %in% names(data)) {
     return(stats::as.formula(call("~", as.name(value)), env))
-  }
-  if (length(all.vars(expression)) > 0L && all(all.vars(expression) %in% names(data))) {
-    return(stats::as.formula(call("~", expression), env))
   }
   NULL
 }

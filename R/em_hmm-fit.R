@@ -202,7 +202,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     id_formula = problem$input$id_formula, time_formula = problem$input$time_formula, row_order = order
   )
   fit["data"] <- list(if (control$keep_data) data)
-  fit["frame"] <- list(if (control$keep_data) hmm_frame(problem$input, call))
+  fit["frame"] <- list(if (control$keep_data) hmm_frame(problem$input, problem$design))
   fit$n_rows <- data$n
   fit
 }
@@ -228,16 +228,16 @@ strip_design <- function(design) {
 }
 
 # The columns of the data that the model uses, in the user's order, or NULL.
-hmm_frame <- function(input, call) {
+hmm_frame <- function(input, design) {
   data <- input$data
   if (is.null(data)) return(NULL)
   formulas <- if (inherits(input$formula, "formula")) list(input$formula) else input$formula
   used <- unlist(lapply(formulas, all.vars))
-  for (name in c("transition", "initial", "id", "time", "weights", "known")) {
-    used <- c(used, all.vars(call[[name]]))
-    if (is.character(call[[name]])) used <- c(used, call[[name]])
+  for (expression in input$by_row) {
+    used <- c(used, all.vars(expression), if (is.character(expression)) expression)
   }
-  used <- c(used, all.vars(input$id_formula), all.vars(input$time_formula))
+  used <- c(used, all.vars(input$id_formula), all.vars(input$time_formula), design$transition$variables,
+            design$initial$variables)
   as.data.frame(data)[intersect(names(data), used)]
 }
 
@@ -420,6 +420,7 @@ relative_scale <- function(response, natural, y) {
   list <- response$family$from_natural(natural, response_info(response))
   value <- switch(response$family$name,
     gaussian = , gaussian_mixture = list$sd, lognormal = list$sdlog, t = list$scale,
-    mvgaussian = sqrt(apply(list$covariance, 3L, diag)), rep(NA_real_, k))
+    mvgaussian = sqrt(apply(list$covariance, 3L, function(s) diag(as.matrix(s)))))
+  if (is.null(value)) return(rep(NA_real_, k))
   apply(matrix(value, ncol = k) / all, 2L, min)
 }

@@ -140,10 +140,10 @@ unname_dims <- function(x) {
 hmm_concerns <- function(x) {
   table <- x$degeneracy
   empty <- table$state[table$visits < 1e-3]
-  few <- table$state[table$visits >= 1e-3 & table$visits < emission_df(x) / x$n_states]
+  few <- table$state[table$visits >= 1e-3 & table$visits <= emission_df(x) / x$n_states + 1e-6]
   narrow <- table$state[which(table$relative_scale < narrow_scale)]
   c(if (length(empty) > 0L) sprintf("EMPTY: no row visits state %s.", abbreviate_list(empty)),
-    if (length(few) > 0L) sprintf("FEW ROWS: state %s has fewer visits than parameters of its own.", abbreviate_list(few)),
+    if (length(few) > 0L) sprintf("FEW ROWS: state %s has no more visits than parameters of its own.", abbreviate_list(few)),
     if (length(narrow) > 0L) sprintf("NARROW: state %s has (almost) no spread; its likelihood may have no limit.", abbreviate_list(narrow)))
 }
 

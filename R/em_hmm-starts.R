@@ -174,9 +174,9 @@ cluster_rows <- function(x, k, rounds = 10L) {
   }
   states <- nearest_rows(x, centres)
   for (i in seq_len(rounds)) {
-    size <- tabulate(states, k)
-    sums <- rowsum(x, factor(states, levels = seq_len(k)), reorder = TRUE)
-    centres[size > 0L, ] <- sums[size > 0L, ] / size[size > 0L]
+    sums <- rowsum(x, states)
+    used <- as.integer(rownames(sums))
+    centres[used, ] <- sums / tabulate(states, k)[used]
     again <- nearest_rows(x, centres)
     if (identical(again, states)) break
     states <- again

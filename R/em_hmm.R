@@ -160,11 +160,13 @@ em_hmm.formula <- function(formulas, data = NULL, n_states, family = "gaussian",
   env <- parent.frame()
   data <- check_data_frame(data)
   specs <- response_specs(formulas, data, family, covariance, n_parts)
-  look <- function(argument) look_up(call[[argument]], data, env, argument)
+  # substitute() and not the call: behind another function's dots that has a number for an expression.
+  by_row <- list(id = substitute(id), time = substitute(time), weights = substitute(weights), known = substitute(known))
   input <- list(
-    specs = specs, data = data, env = env, formula = formula_field(formulas), id = look("id"), time = look("time"),
-    weights = look("weights"), known = look("known"), id_formula = as_lookup(call$id, data, env),
-    time_formula = as_lookup(call$time, data, env)
+    specs = specs, data = data, env = env, formula = formula_field(formulas), by_row = by_row,
+    id = look_up(by_row$id, data, env, "id", id), time = look_up(by_row$time, data, env, "time", time),
+    weights = look_up(by_row$weights, data, env, "weights", weights), known = look_up(by_row$known, data, env, "known", known),
+    id_formula = as_lookup(by_row$id, data, env, id), time_formula = as_lookup(by_row$time, data, env, time)
   )
   fit_hmm(input, if (missing(n_states)) NULL else n_states, transition, initial, ntimes, match_choice(timing), topology,
           shared, fixed, start, order_by, control, call)
@@ -190,10 +192,9 @@ em_hmm.default <- function(x, n_states, family = "gaussian", transition = ~ 1, i
   env <- parent.frame()
   name <- if (is.name(call$x)) as.character(call$x) else "x"
   specs <- response_specs_data(x, name, family, covariance, n_parts)
-  look <- function(argument) look_up(call[[argument]], NULL, env, argument)
   input <- list(
-    specs = specs, data = NULL, env = env, formula = NULL, id = look("id"), time = look("time"), weights = look("weights"),
-    known = look("known"), id_formula = NULL, time_formula = NULL
+    specs = specs, data = NULL, env = env, formula = NULL, id = id, time = time, weights = weights, known = known,
+    id_formula = NULL, time_formula = NULL
   )
   fit_hmm(input, if (missing(n_states)) NULL else n_states, transition, initial, ntimes, match_choice(timing), topology,
           shared, fixed, start, order_by, control, call)

@@ -127,7 +127,10 @@ design_from_core <- function(coefficients, design) {
 
 design_to_core <- function(coefficients, design) {
   if (design$intercept > 0L) {
-    coefficients[design$intercept, ] <- coefficients[design$intercept, ] + colSums(coefficients * design$centre)
+    # Fixed coefficients are NA where free; columns that are not centred have no part in the intercept.
+    moved <- design$centre != 0
+    shift <- colSums(coefficients[moved, , drop = FALSE] * design$centre[moved])
+    coefficients[design$intercept, ] <- coefficients[design$intercept, ] + shift
   }
   coefficients * design$scale
 }

@@ -268,6 +268,47 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// mixture_fit_
+Rcpp::List mixture_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rcpp::List control, SEXP show);
+RcppExport SEXP _emkit_mixture_fit_(SEXP dataSEXP, SEXP modelSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(mixture_fit_(data, model, starts, control, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mixture_evaluate_
+SEXP mixture_evaluate_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, std::string what, int threads);
+RcppExport SEXP _emkit_mixture_evaluate_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP whatSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mixture_evaluate_(data, model, parameters, what, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mixture_information_
+Rcpp::List mixture_information_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, int threads);
+RcppExport SEXP _emkit_mixture_information_(SEXP dataSEXP, SEXP modelSEXP, SEXP parametersSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(mixture_information_(data, model, parameters, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
 // mvnorm_fit_
 Rcpp::List mvnorm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::List> prior, Rcpp::NumericMatrix cell_priors, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
 RcppExport SEXP _emkit_mvnorm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP priorSEXP, SEXP cell_priorsSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -494,16 +535,14 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
-// response_seconds_
-Rcpp::NumericVector response_seconds_(Rcpp::List spec, Eigen::MatrixXd parameters, int repeats, int lanes);
-RcppExport SEXP _emkit_response_seconds_(SEXP specSEXP, SEXP parametersSEXP, SEXP repeatsSEXP, SEXP lanesSEXP) {
+// special_
+Rcpp::NumericVector special_(Rcpp::NumericVector x, std::string what);
+RcppExport SEXP _emkit_special_(SEXP xSEXP, SEXP whatSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::List >::type spec(specSEXP);
-    Rcpp::traits::input_parameter< Eigen::MatrixXd >::type parameters(parametersSEXP);
-    Rcpp::traits::input_parameter< int >::type repeats(repeatsSEXP);
-    Rcpp::traits::input_parameter< int >::type lanes(lanesSEXP);
-    rcpp_result_gen = Rcpp::wrap(response_seconds_(spec, parameters, repeats, lanes));
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type x(xSEXP);
+    Rcpp::traits::input_parameter< std::string >::type what(whatSEXP);
+    rcpp_result_gen = Rcpp::wrap(special_(x, what));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -589,6 +628,9 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_truncated_normal_", (DL_FUNC) &_emkit_truncated_normal_, 4},
     {"_emkit_random_", (DL_FUNC) &_emkit_random_, 6},
     {"_emkit_wishart_", (DL_FUNC) &_emkit_wishart_, 4},
+    {"_emkit_mixture_fit_", (DL_FUNC) &_emkit_mixture_fit_, 5},
+    {"_emkit_mixture_evaluate_", (DL_FUNC) &_emkit_mixture_evaluate_, 5},
+    {"_emkit_mixture_information_", (DL_FUNC) &_emkit_mixture_information_, 4},
     {"_emkit_mvnorm_fit_", (DL_FUNC) &_emkit_mvnorm_fit_, 8},
     {"_emkit_mvnorm_fit_statistics_", (DL_FUNC) &_emkit_mvnorm_fit_statistics_, 5},
     {"_emkit_mvnorm_statistics_", (DL_FUNC) &_emkit_mvnorm_statistics_, 3},
@@ -606,7 +648,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_response_coordinates_", (DL_FUNC) &_emkit_response_coordinates_, 2},
     {"_emkit_response_from_coordinates_", (DL_FUNC) &_emkit_response_from_coordinates_, 3},
     {"_emkit_response_overall_", (DL_FUNC) &_emkit_response_overall_, 2},
-    {"_emkit_response_seconds_", (DL_FUNC) &_emkit_response_seconds_, 4},
+    {"_emkit_special_", (DL_FUNC) &_emkit_special_, 2},
     {"_emkit_kernel_isa_", (DL_FUNC) &_emkit_kernel_isa_, 0},
     {"_emkit_kernel_isa_available_", (DL_FUNC) &_emkit_kernel_isa_available_, 0},
     {"_emkit_kernel_set_isa_", (DL_FUNC) &_emkit_kernel_set_isa_, 1},

@@ -54,9 +54,9 @@ struct ViterbiPaths {
 };
 
 // The most probable path of every sequence (Viterbi 1967), by maxima of sums of logarithms. Ties go to the lower state.
-// `model` must be prepared.
-template <class States>
-ViterbiPaths viterbi(HiddenMarkov& model, States states, Interrupt* interrupt) {
+// `Pointer` is wide enough for a state.
+template <class Pointer>
+ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt) {
   const double kNever = -std::numeric_limits<double>::infinity();
   const Chains& chains = model.chains();
   const size_t K = model.n_states(), n = chains.n();
@@ -75,7 +75,7 @@ ViterbiPaths viterbi(HiddenMarkov& model, States states, Interrupt* interrupt) {
     terms.seek(0);
     load_transition(0);
   }
-  std::vector<std::uint8_t> back;
+  std::vector<Pointer> back;
   for (size_t s = 0; s < chains.n_sequences(); ++s) {
     const size_t begin = chains.begin(s), end = chains.end(s);
     back.resize((end - begin) * K);
@@ -95,7 +95,7 @@ ViterbiPaths viterbi(HiddenMarkov& model, States states, Interrupt* interrupt) {
         if (interrupt && (row / kTileRows) % 256 == 0 && interrupt->pending()) return out;
       }
       if (by_row) load_transition(row);
-      std::uint8_t* from = back.data() + (row - begin) * K;
+      Pointer* from = back.data() + (row - begin) * K;
       for (size_t j = 0; j < K; ++j) {
         const double* into = log_transition.data() + j * K;
         double top = best[0] + into[0];
@@ -106,7 +106,7 @@ ViterbiPaths viterbi(HiddenMarkov& model, States states, Interrupt* interrupt) {
           top = v > top ? v : top;
         }
         next[j] = top + terms.log_density(row, j);
-        from[j] = static_cast<std::uint8_t>(arg);
+        from[j] = static_cast<Pointer>(arg);
       }
       best.swap(next);
     }
@@ -124,6 +124,12 @@ ViterbiPaths viterbi(HiddenMarkov& model, States states, Interrupt* interrupt) {
     out.log_prob[s] = top + constant;
   }
   return out;
+}
+
+// A byte for each row and state where that is enough.
+inline ViterbiPaths viterbi(HiddenMarkov& model, int* states, Interrupt* interrupt) {
+  return model.n_states() <= 256 ? viterbi_with<std::uint8_t>(model, states, interrupt)
+                                 : viterbi_with<std::uint32_t>(model, states, interrupt);
 }
 
 // Draws a path of every sequence given the data: forward filtering, backward sampling. `filtered`: n x K, column-major.

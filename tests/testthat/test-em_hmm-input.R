@@ -1,0 +1,115 @@
+# What em_hmm() does not take: each is an error of its class that says where.
+
+input_speed <- function() {
+  d <- hmm_data("speed")
+  d$id <- rep(1:3, c(168, 134, 137))
+  d$t <- sequence(c(168, 134, 137))
+  d
+}
+expect_refused <- function(class, pattern, ...) {
+  expect_error(em_hmm(..., control = em_control(progress = FALSE)), pattern, class = paste0("em_error_", class))
+}
+
+test_that("unknown families and topologies are refused with the choices", {
+  d <- input_speed()
+  expect_refused("family", "\"poisson\"", rt ~ 1, data = d, n_states = 2, family = "foo")
+  expect_refused("topology", "\"left-right\", \"bakis\"", rt ~ 1, data = d, n_states = 2, topology = "ring")
+  expect_refused("topology", "2 x 2", rt ~ 1, data = d, n_states = 2, topology = diag(3))
+  expect_refused("topology", "state 2", rt ~ 1, data = d, n_states = 2, topology = rbind(c(1, 1), 0))
+})
+
+test_that("responses outside a family's support are named by row and value", {
+  expect_refused("support", "row 3 is -1", c(1, 2, -1, 4), n_states = 1, family = "poisson")
+  expect_refused("support", "row 2 is 1.5", c(1, 1.5, 4), n_states = 1, family = "poisson")
+  expect_refused("support", "row 1 is 0", c(0, 1.5, 4), n_states = 1, family = "gamma")
+  expect_refused("support", "row 4 is 1", c(.1, .2, .3, 1), n_states = 1, family = "beta")
+  expect_refused("support", "row 2 is Inf", c(.1, Inf, .3, 1), n_states = 1)
+  expect_refused("response_type", "categorical", corr ~ 1, data = input_speed(), n_states = 2)
+  expect_refused("all_missing", "\"y\"", y ~ 1, data = data.frame(y = c(NA_real_, NA, NA)), n_states = 1)
+})
+
+test_that("n_states must be whole numbers that the data can support", {
+  d <- input_speed()
+  expect_refused("n_states", "missing", rt ~ 1, data = d)
+  for (bad in list(0, 1.5, "a", NA, -1, numeric())) expect_refused("n_states", "whole numbers", rt ~ 1, data = d, n_states = bad)
+  expect_refused("n_states", "439 rows", rt ~ 1, data = d, n_states = 440)
+  expect_refused("n_states", "State 3 cannot be reached within the 2 rows", rt ~ 1, data = d[1:6, ], n_states = 3,
+                 ntimes = c(2, 2, 2), initial = c(1, 0, 0), topology = rbind(c(1, 1, 0), c(0, 1, 1), c(0, 0, 1)))
+})
+
+test_that("times must increase within a sequence", {
+  d <- input_speed()
+  expect_refused("time", "row 169 has time 1 after a later one in row 168", rt ~ 1, data = d, n_states = 2, time = t)
+  expect_refused("time", "sequence \"2\", row 171 has time 2 like row 170", rt ~ 1, data = transform(d, t = replace(t, 171, 2)),
+                 n_states = 2, id = ~ id, time = ~ t)
+  expect_refused("time", "missing in row 5", rt ~ 1, data = transform(d, t = replace(t, 5, NA)), n_states = 2, id = id, time = t)
+})
+
+test_that("sequences must be complete and not empty", {
+  d <- input_speed()
+  expect_refused("ntimes", "sequence 2 is empty", rt ~ 1, data = d, n_states = 2, ntimes = c(168, 0, 271))
+  expect_refused("ntimes", "439 rows", rt ~ 1, data = d, n_states = 2, ntimes = c(168, 134))
+  expect_refused("ntimes", "exclude", rt ~ 1, data = d, n_states = 2, ntimes = 439, id = id)
+  expect_refused("id", "missing in row 7", rt ~ 1, data = transform(d, id = replace(id, 7, NA)), n_states = 2, id = ~ id)
+  expect_refused("id", "439 rows", rt ~ 1, data = d, n_states = 2, id = 1:3)
+})
+
+test_that("starts of the wrong shape are told what they lack", {
+  d <- input_speed()
+  refused <- function(pattern, start) expect_refused("start", pattern, rt ~ 1, data = d, n_states = 2, start = start)
+  emission <- list(mean = c(5, 6), sd = c(1, 1))
+  refused("emission is missing", list(initial = c(.5, .5)))
+  refused("\"mean\"", list(emission = list(mean = 1:3, sd = c(1, 1))))
+  refused("\"sd\"", list(emission = list(mean = 1:2)))
+  refused("2 x 2 transition matrix, not 3 x 3", list(transition = diag(3), emission = emission))
+  refused("sum to 1", list(transition = matrix(.6, 2, 2), emission = emission))
+  refused("they sum to 1.1", list(initial = c(.5, .6), emission = emission))
+  refused("439 rows", rep(1:2, 3))
+  refused("439 rows and 2 columns", matrix(.5, 3, 2))
+  refused("\"trans\"", list(trans = diag(2), emission = emission))
+  expect_refused("start", "single `n_states`", rt ~ 1, data = d, n_states = 1:2, start = list(emission = emission))
+})
+
+test_that("covariates must be complete, and responses cannot be missing from the formula", {
+  d <- input_speed()
+  holes <- transform(d, Pacc = replace(Pacc, 5, NA))
+  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5", rt ~ 1, data = holes, n_states = 2,
+                 transition = ~ Pacc)
+  expect_refused("missing_covariate", "of the initial distribution", rt ~ 1, data = holes, n_states = 2, initial = ~ Pacc)
+  expect_refused("missing_covariate", "of the response \"rt\"", rt ~ Pacc, data = holes, n_states = 2)
+  expect_refused("formula", "with a response", ~ rt, data = d, n_states = 2)
+  expect_refused("formula", "nothere", rt ~ nothere, data = d, n_states = 2)
+  expect_refused("transition", "one-sided formula", rt ~ 1, data = d, n_states = 2, transition = "Pacc")
+  expect_refused("transition", "intercept", rt ~ 1, data = d, n_states = 2, transition = ~ 0 + Pacc)
+})
+
+test_that("initial distributions are checked", {
+  d <- input_speed()
+  refused <- function(pattern, ...) expect_refused("initial", pattern, rt ~ 1, data = d, n_states = 2, ...)
+  refused("\"stationary\"", initial = "uniform")
+  refused("they sum to 2", initial = c(1, 1))
+  refused("2 probabilities", initial = c(.2, .3, .5))
+  refused("2 x 3 \\(states x sequences\\), not 2 x 4", initial = matrix(.5, 2, 4), id = ~ id)
+  refused("covariates", initial = "stationary", transition = ~ Pacc)
+})
+
+test_that("fixed, shared, known, weights and order_by are checked", {
+  d <- input_speed()
+  refused <- function(class, pattern, ...) expect_refused(class, pattern, rt ~ 1, data = d, n_states = 2, ...)
+  refused("fixed", "mean, sd", fixed = list(variance = c(1, NA)))
+  refused("fixed", "row 1: the given probabilities sum to 1.2", fixed = list(transition = rbind(c(.6, .6), NA)))
+  refused("fixed", "contradict", fixed = list(transition = rbind(c(NA, NA), c(.3, NA))), topology = "left-right")
+  refused("fixed", "sum to 1", fixed = list(initial = c(1, NA)))
+  refused("shared", "mean, sd", shared = "variance")
+  refused("known", "439 rows", known = 1:3)
+  refused("known", "row 2 has 3", known = replace(rep(NA, 439), 2, 3))
+  refused("known", "3 levels", known = rep(c("a", "b", "c"), length.out = 439))
+  refused("weights", "constant within a sequence", weights = seq_len(439))
+  refused("weights", "row 1 is 0", weights = rep(0:1, c(168, 271)), id = rep(1:2, c(168, 271)))
+  refused("order_by", "mean, sd", order_by = "variance")
+  refused("unused_argument", "`nstates`", nstates = 2)
+})
+
+test_that("collapse in every start is an error that names the state", {
+  expect_refused("degenerate", "state", rep(1, 50), n_states = 2)
+})
