@@ -83,9 +83,7 @@ free_cells <- function(allowed) {
 }
 
 emission_table <- function(response, k, labels, prefix, done) {
-  m <- n_natural(response)
-  places <- matrix(seq_len(m * k), m, k, dimnames = list(NULL, labels))
-  places <- response$family$from_natural(places, response_info(response))
+  places <- natural_places(response, k, labels)
   tables <- lapply(names(places), function(name) {
     place <- places[[name]]
     names <- if (is.null(dim(place))) {

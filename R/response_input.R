@@ -369,9 +369,15 @@ by_response <- function(value, names, argument) {
 }
 
 # The natural parameters' places (1 .. m K) in the shape in which users see them.
-natural_places <- function(response, n_components) {
+natural_places <- function(response, n_components, labels = NULL) {
   m <- n_natural(response)
-  response$family$from_natural(matrix(seq_len(m * n_components), m), response_info(response))
+  # Numbers between 0 and 1 on their way: families bring angles into their range.
+  scale <- m * n_components + 1
+  places <- matrix(seq_len(m * n_components) / scale, m, dimnames = list(NULL, labels))
+  lapply(response$family$from_natural(places, response_info(response)), function(x) {
+    x[] <- round(x * scale)
+    x
+  })
 }
 
 n_natural <- function(response) {
