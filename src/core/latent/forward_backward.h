@@ -1,4 +1,4 @@
-// The scaled forward-backward recursions over all sequences, strip by strip.
+// The scaled forward-backward recursions over all sequences, strip by strip. (formulas.Rmd, F2 to F6)
 #pragma once
 #include <algorithm>
 #include <cmath>

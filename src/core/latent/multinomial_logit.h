@@ -13,7 +13,7 @@
 namespace emkit {
 
 // p_k(x) = exp(x' b_k) / sum_l exp(x' b_l) over the allowed categories; b of the reference category is 0. The M-step is
-// one Newton step on the expected log-likelihood, which is concave.
+// one Newton step on the expected log-likelihood, which is concave. (formulas.Rmd, T5)
 class MultinomialLogit {
  public:
   using MatrixXd = Eigen::MatrixXd;

@@ -1,5 +1,5 @@
 // Paths of states: the most probable one (Viterbi), and draws from their law given the data. Both ask the model for the
-// same terms that the likelihood is made of.
+// same terms that the likelihood is made of. (formulas.Rmd, F7)
 #pragma once
 #include <Eigen/Dense>
 #include <cmath>

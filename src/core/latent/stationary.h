@@ -1,4 +1,4 @@
-// The stationary law of a Markov chain, and the M-step when chains begin in it.
+// The stationary law of a Markov chain, and the M-step when chains begin in it. (formulas.Rmd, T2 to T4)
 #pragma once
 #include <Eigen/Dense>
 #include <cmath>

@@ -1,4 +1,4 @@
-// Markov x responses: hidden Markov models.
+// Markov x responses: hidden Markov models. (formulas.Rmd, F1)
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-// Several responses side by side, conditionally independent given the component.
+// Several responses side by side, conditionally independent given the component. (formulas.Rmd, R1)
 #pragma once
 #include <memory>
 #include <vector>

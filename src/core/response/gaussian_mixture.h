@@ -1,4 +1,5 @@
 // A mixture of normal distributions within each component, of one column. The part is one more latent variable.
+// (formulas.Rmd, R5)
 #pragma once
 #include <algorithm>
 

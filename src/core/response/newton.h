@@ -105,7 +105,7 @@ class CoordinateMap {
 
 // The step H^-1 g of each parameter's coordinate (m x K; 0 where fixed). gradient: m x K; information: K times m x m,
 // positive semidefinite. Coordinates without information stay; a step in which some coordinate would go further than
-// its max_step (m) is shortened.
+// its max_step (m) is shortened. (formulas.Rmd, R2)
 inline Eigen::MatrixXd newton_step(const CoordinateMap& map, const Eigen::MatrixXd& gradient,
                                    const std::vector<Eigen::MatrixXd>& information, const Eigen::VectorXd& max_step) {
   using Eigen::Index;

@@ -12,7 +12,7 @@ namespace emkit {
 // The M-step is that of the parameter-expanded EM (Liu, Rubin & Wu 1998, Biometrika 85:755-770) for location and scale:
 // least squares with weights z w, and the scale from sum z w r^2 / sum z w, which goes uphill in one step from
 // anywhere. The degrees of freedom, for which EM needs thousands of steps when they are many, take a Newton step along
-// the scale that goes with them, which alone may overshoot.
+// the scale that goes with them, which alone may overshoot. (formulas.Rmd, R4)
 class StudentResponse final : public ConstrainedResponse {
  public:
   StudentResponse(const ResponseData& data, size_t n_components, const ResponseOptions& options)
