@@ -89,12 +89,13 @@ autoplot_series <- function(fit, response, sequences, max_points) {
   rows <- do.call(rbind, lapply(panels, function(panel) {
     cbind(series_data(fit, panel, t), panel = factor(panel$name, levels = names))
   }))
-  half <- half_step(t)
-  rows$x <- rows$x - t$edges$shift[rows$sequence]
+  shift <- t$edges$shift[rows$sequence]
+  reach <- row_reach(t)
+  rows$x <- rows$x - shift
   rows$sequence <- factor(t$edges$label[rows$sequence], levels = t$edges$label)
   rows$state <- latent_factor(rows$state, fit$state_names)
-  rows$left <- plot_times(rows$x - half, t$like)
-  rows$right <- plot_times(rows$x + half, t$like)
+  rows$left <- plot_times(rep(reach$left, length(panels)) - shift, t$like)
+  rows$right <- plot_times(rep(reach$right, length(panels)) - shift, t$like)
   rows$x <- plot_times(rows$x, t$like)
   many <- nrow(rows) > 1500L
   joined <- !many && !panels[[1L]]$kind %in% c("category", "binary")
@@ -273,7 +274,7 @@ autoplot_forecast <- function(fit, response, sequences, h, newdata, level, histo
   }
   d <- forecast_data(fit, panels, sequences, h, newdata, level, history)
   level <- attr(d, "level")
-  one_sequence <- nrow(fit$sequences) == 1L
+  one_sequence <- length(unique(vapply(d, `[[`, "", "label"))) == 1L
   name <- vapply(d, function(one) if (one_sequence) one$panel$name else paste0(one$panel$name, ", sequence ", one$label), "")
   stacked <- function(f) do.call(rbind, lapply(seq_along(d), function(i) {
     rows <- f(d[[i]])

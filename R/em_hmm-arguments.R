@@ -1,12 +1,13 @@
 # The arguments of em_hmm() beside its responses: each is checked once, here, and comes back in the shape that the core
 # takes.
 
-# The value of an argument that may be a column: an expression in the columns of `data`, a one-sided formula, or the name
-# of a column. `value`: the argument itself, which knows where it was written; it is not asked for when the expression
-# is about columns.
+# The value of an argument that may be a column: an expression in the columns of `data`, a one-sided formula, or the
+# name of a column. `value`: the argument itself, which knows where it was written; it is not asked for when the
+# expression is about columns.
 look_up <- function(expression, data, env, argument, value = eval(expression, env)) {
   if (is.null(expression)) return(NULL)
-  value <- tryCatch(if (any(all.vars(expression) %in% names(data))) eval(expression, data, env) else value, error = function(e) {
+  value <- tryCatch(if (any(all.vars(expression) %in% names(data))) eval(expression, data, env) else value,
+                    error = function(e) {
     em_abort(sprintf("`%s` could not be evaluated: %s.", argument, sub("\\.$", "", conditionMessage(e))), argument)
   })
   if (inherits(value, "formula")) {
@@ -40,112 +41,13 @@ as_lookup <- function(expression, data, env, value) {
   NULL
 }
 
-# ---- sequences -----------------------------------------------------------------------------------
-
-# Where sequences are: `order` (rows of the data in the order of sequences; NULL when they are so already), `first` (the
-# places in that order at which sequences begin), `lengths`, `labels`.
-hmm_sequences <- function(id, time, ntimes, n) {
-  if (!is.null(ntimes)) {
-    if (!is.null(id)) em_abort("`id` and `ntimes` exclude each other.", "ntimes")
-    ntimes <- check_ntimes(ntimes, n)
-    id <- rep(seq_along(ntimes), ntimes)
-  }
-  if (is.null(id)) {
-    order <- NULL
-    lengths <- n
-    labels <- "1"
-  } else {
-    check_id(id, n)
-    labels <- unique(id)
-    number <- match(id, labels)
-    order <- if (is.unsorted(number)) order(number)
-    lengths <- tabulate(number, length(labels))
-    labels <- as.character(labels)
-  }
-  first <- cumsum(c(1L, lengths[-length(lengths)]))
-  if (!is.null(time)) check_time(time, order, first, labels, n)
-  list(order = order, first = first, lengths = lengths, labels = labels)
-}
-
-check_ntimes <- function(ntimes, n) {
-  fine <- is.numeric(ntimes) && length(ntimes) > 0L && !anyNA(ntimes) && all(ntimes == floor(ntimes))
-  if (!fine) check_fails("ntimes", "whole numbers, the lengths of the sequences", ntimes, "ntimes")
-  empty <- which(ntimes < 1)
-  if (length(empty) > 0L) {
-    em_abort(sprintf("`ntimes` must be at least 1: sequence %d is empty (%s).", empty[1L], format(ntimes[empty[1L]])),
-             "ntimes")
-  }
-  if (sum(ntimes) != n) {
-    em_abort(sprintf("`ntimes` must sum to the %s rows of the data, not to %s.", format_count(n),
-                     format(sum(ntimes), big.mark = ",")), "ntimes")
-  }
-  as.integer(ntimes)
-}
-
-check_id <- function(id, n) {
-  if (!is.atomic(id) || is.matrix(id)) check_fails("id", "a formula, a column or a vector", id, "id")
-  if (length(id) != n) {
-    em_abort(sprintf("`id` must have one value for each of the %s rows, not %s.", format_count(n),
-                     format_count(length(id))), "id")
-  }
-  missing <- which(is.na(id))
-  if (length(missing) > 0L) {
-    em_abort(sprintf("`id` is missing in row %d: say which sequence it belongs to, or leave it out.", missing[1L]), "id",
-             row = missing[1L])
-  }
-}
-
-# Times must increase within a sequence.
-check_time <- function(time, order, first, labels, n) {
-  if (!is.atomic(time) || is.character(time) || is.factor(time) || length(time) != n) {
-    check_fails("time", sprintf("a formula, a column or a vector of %d times", n), time, "time")
-  }
-  missing <- which(is.na(time))
-  if (length(missing) > 0L) em_abort(sprintf("`time` is missing in row %d.", missing[1L]), "time", row = missing[1L])
-  value <- as.double(time)
-  rows <- if (is.null(order)) seq_len(n) else order
-  step <- diff(value[rows])
-  step[first[-1L] - 1L] <- 1
-  bad <- which(step <= 0)
-  if (length(bad) == 0L) return(invisible())
-  at <- bad[1L] + 1L
-  label <- labels[findInterval(at, first)]
-  em_abort(sprintf("`time` must increase within a sequence: in sequence %s, row %d has time %s %s row %d. %s",
-                   dQuote(label, FALSE), rows[at], format(time[rows[at]]),
-                   if (step[bad[1L]] == 0) "like" else "after a later one in", rows[at - 1L],
-                   if (step[bad[1L]] == 0) "Leave one out, or say with `id` which sequences they belong to." else
-                     "Sort the data by time."),
-           "time", row = rows[at])
-}
-
-# NULL, or a weight for each row of the data, constant within a sequence.
-check_sequence_weights <- function(weights, sequences, n) {
-  if (is.null(weights)) return(NULL)
-  each <- length(weights) == length(sequences$lengths)
-  if (each && is.numeric(weights) && n != length(weights)) {
-    value <- rep(weights, sequences$lengths)
-    weights <- if (is.null(sequences$order)) value else replace(value, sequences$order, value)
-  }
-  weights <- check_weights(weights, n)
-  zero <- which(weights == 0)
-  if (length(zero) > 0L) {
-    em_abort(sprintf("`weights` must be positive; that of row %d is 0. Leave its sequence out.", zero[1L]), "weights")
-  }
-  sorted <- if (is.null(sequences$order)) weights else weights[sequences$order]
-  change <- setdiff(which(diff(sorted) != 0) + 1L, sequences$first)
-  if (length(change) > 0L) {
-    em_abort(sprintf("`weights` must be constant within a sequence; they change within sequence %s.",
-                     dQuote(sequences$labels[findInterval(change[1L], sequences$first)], FALSE)), "weights")
-  }
-  weights
-}
-
 # ---- states --------------------------------------------------------------------------------------
 
 check_n_states <- function(n_states, start, known, responses) {
   if (is.null(n_states)) {
     n_states <- states_of_start(start)
-    if (is.null(n_states)) em_abort("`n_states` is missing: give the number of states, or several to choose from.", "n_states")
+    if (is.null(n_states)) em_abort("`n_states` is missing: give the number of states, or several to choose from.",
+                                    "n_states")
   }
   fine <- is.numeric(n_states) && length(n_states) > 0L && !anyNA(n_states) &&
     all(n_states >= 1 & n_states == floor(n_states) & n_states < 1e4)
@@ -167,17 +69,25 @@ rows_observed <- function(responses) {
   Reduce(`|`, seen)
 }
 
+# The rows that observe a response, or the sum of their weights.
+count_observed <- function(responses, weights = NULL) {
+  if (is.null(weights) && !all(vapply(responses, function(r) anyNA(r$y), NA))) return(nrow(responses[[1L]]$y))
+  observed <- rows_observed(responses)
+  if (is.null(weights)) sum(observed) else sum(weights[observed])
+}
+
 # Enough rows for the states, and something to see in every response.
-check_enough <- function(n_states, responses, observed) {
+check_enough <- function(n_states, responses) {
   for (r in responses) {
-    if (all(is.na(r$y))) {
+    if (anyNA(r$y) && all(is.na(r$y))) {
       em_abort(sprintf("The response %s has no observed value. Leave it out.", dQuote(r$name, FALSE)), "all_missing",
                response = r$name)
     }
   }
-  if (max(n_states) > sum(observed)) {
+  n_observed <- count_observed(responses)
+  if (max(n_states) > n_observed) {
     em_abort(sprintf("`n_states` is %d, more than the %s that observe a response.", max(n_states),
-                     count_of(sum(observed), "row")), "n_states")
+                     count_of(n_observed, "row")), "n_states")
   }
 }
 
@@ -220,7 +130,8 @@ check_topology <- function(topology, n_states) {
   fine <- (is.numeric(topology) || is.logical(topology)) && is.matrix(topology) &&
     identical(dim(topology), c(n_states, n_states)) && all(topology %in% c(0, 1))
   if (!fine) {
-    check_fails("topology", sprintf("NULL, \"left-right\", \"bakis\" or a %d x %d matrix of 0 and 1", n_states, n_states),
+    check_fails("topology", sprintf("NULL, \"left-right\", \"bakis\" or a %d x %d matrix of 0 and 1", n_states,
+                                    n_states),
                 topology, "topology")
   }
   dead <- which(rowSums(topology) == 0)
@@ -234,7 +145,8 @@ check_topology_name <- function(topology) {
   known <- c("left-right", "bakis", "ergodic")
   name <- if (length(topology) == 1L) gsub("[_ ]", "-", tolower(topology)) else ""
   if (!name %in% known) {
-    check_fails("topology", paste("one of", paste(dQuote(known, FALSE), collapse = ", "), "or a matrix of 0 and 1"), topology,
+    check_fails("topology", paste("one of", paste(dQuote(known, FALSE), collapse = ", "), "or a matrix of 0 and 1"),
+                topology,
                 "topology")
   }
   name
@@ -246,7 +158,8 @@ check_transition <- function(transition, design, allowed, fixed, n_states) {
     if (!is.null(fixed)) em_abort("Give the fixed transitions either as `transition` or in `fixed`.", "fixed")
     fixed <- transition
   }
-  if (is.null(fixed)) return(list(kind = if (is.null(design)) "homogeneous" else "logit", allowed = allowed, fixed = NULL))
+  if (is.null(fixed)) return(list(kind = if (is.null(design)) "homogeneous" else "logit", allowed = allowed,
+                                  fixed = NULL))
   if (!is.null(design)) {
     em_abort("`fixed$transition` cannot go with covariates on the transitions; `topology` sets zeros.", "fixed")
   }
@@ -255,7 +168,8 @@ check_transition <- function(transition, design, allowed, fixed, n_states) {
   }
   fixed <- matrix(as.double(fixed), n_states)
   if (any(fixed < 0 | fixed > 1, na.rm = TRUE)) em_abort("`fixed$transition` must be probabilities.", "fixed")
-  if (any(fixed[!allowed] > 0, na.rm = TRUE)) em_abort("`fixed$transition` and `topology` contradict each other.", "fixed")
+  if (any(fixed[!allowed] > 0, na.rm = TRUE)) em_abort("`fixed$transition` and `topology` contradict each other.",
+                                                       "fixed")
   allowed <- allowed & !(fixed %in% 0)
   fixed[!allowed] <- NA
   total <- rowSums(fixed, na.rm = TRUE)
@@ -276,8 +190,8 @@ check_initial <- function(initial, design, fixed, n_states, sequences, transitio
     if (!anyNA(fixed)) return(check_initial(fixed, NULL, NULL, n_states, sequences, transition))
     fixed <- as.double(fixed)
     if (length(fixed) != n_states || any(fixed < 0, na.rm = TRUE) || sum(fixed, na.rm = TRUE) >= 1) {
-      em_abort(sprintf(paste0("`fixed$initial` must be %d probabilities (NA where free) that sum to 1, or to less where ",
-                              "some are free."), n_states), "fixed")
+      em_abort(sprintf(paste0("`fixed$initial` must be %d probabilities (NA where free) that sum to 1, or to ",
+                              "less where some are free."), n_states), "fixed")
     }
     return(list(kind = "free", fixed = fixed))
   }
@@ -286,8 +200,8 @@ check_initial <- function(initial, design, fixed, n_states, sequences, transitio
   if (is.character(initial)) {
     initial_choice(initial)
     if (transition$kind == "logit") {
-      em_abort(paste0("`initial = \"stationary\"` needs transitions that do not depend on covariates: with them there is ",
-                      "no one stationary law. Use \"free\"."), "initial")
+      em_abort(paste0("`initial = \"stationary\"` needs transitions that do not depend on covariates: with them ",
+                      "there is no one stationary law. Use \"free\"."), "initial")
     }
     return(list(kind = "stationary", fixed = NULL))
   }
@@ -300,7 +214,8 @@ check_initial <- function(initial, design, fixed, n_states, sequences, transitio
     return(list(kind = "per_sequence", fixed = check_distribution(initial, "initial")))
   }
   if (!is.numeric(initial) || length(initial) != n_states) {
-    check_fails("initial", sprintf("\"free\", \"stationary\", a formula, or %d probabilities", n_states), initial, "initial")
+    check_fails("initial", sprintf("\"free\", \"stationary\", a formula, or %d probabilities", n_states), initial,
+                "initial")
   }
   list(kind = "fixed", fixed = as.vector(check_distribution(as.double(initial), "initial")))
 }
@@ -321,7 +236,8 @@ check_distribution <- function(p, name, class = name) {
   total <- if (is.matrix(p)) colSums(p) else sum(p)
   if (anyNA(p) || any(p < 0) || any(abs(total - 1) > 1e-6)) {
     em_abort(sprintf("`%s` must be probabilities that sum to 1%s.", name,
-                     if (anyNA(total)) "" else sprintf("; they sum to %s", format(total[which.max(abs(total - 1))]))), class)
+                     if (anyNA(total)) "" else sprintf("; they sum to %s",
+                                                       format(total[which.max(abs(total - 1))]))), class)
   }
   if (is.matrix(p)) unname(sweep(p, 2L, total, "/")) else p / total
 }
@@ -367,7 +283,8 @@ chain_design <- function(formula, argument, what, input, n) {
   terms <- stats::terms(formula, data = input$data)
   if (length(attr(terms, "offset")) > 0L) em_abort(sprintf("`%s` takes no offset.", argument), argument)
   if (length(attr(terms, "term.labels")) == 0L && attr(terms, "intercept") == 1L) return(NULL)
-  if (attr(terms, "intercept") == 0L) em_abort(sprintf("`%s` needs its intercept; leave out the 0 or -1.", argument), argument)
+  if (attr(terms, "intercept") == 0L) em_abort(sprintf("`%s` needs its intercept; leave out the 0 or -1.", argument),
+                                               argument)
   frame <- frame_of(formula, input$data)
   if (nrow(frame) != n) {
     em_abort(sprintf("The covariates of %s have %d rows, the responses %d.", what, nrow(frame), n), argument)
@@ -387,7 +304,8 @@ split_fixed <- function(fixed, responses) {
   rest <- fixed[setdiff(names(fixed), chain)]
   fixed <- fixed[intersect(names(fixed), chain)]
   if (length(rest) > 0L) {
-    if (!is.null(fixed$emission)) em_abort("`fixed` has both `emission` and parameters of responses beside it.", "fixed")
+    if (!is.null(fixed$emission)) em_abort("`fixed` has both `emission` and parameters of responses beside it.",
+                                           "fixed")
     fixed$emission <- rest
   }
   fixed

@@ -11,15 +11,19 @@ forecast_hmm <- function(fit, newdata, type, h, level, probs, at) {
   future <- future_rows(fit, newdata, h)
   states <- future_states(fit, future)
   core <- core_parameters(fit)
-  margins <- unlist(lapply(seq_along(fit$responses), function(r) future_margins(fit, core, future, r)), recursive = FALSE)
+  margins <- unlist(lapply(seq_along(fit$responses), function(r) future_margins(fit, core, future, r)),
+                    recursive = FALSE)
   keys <- data.frame(sequence = fit$sequences$id[future$sequence], horizon = future$horizon)
   tables <- lapply(margins, function(margin) {
-    if (type == "density") margin_density(margin, states, keys, at) else margin_table(margin, states, keys, level, probs)
+    if (type == "density") return(margin_density(margin, states, keys, at))
+    margin_table(margin, states, keys, level, probs)
   })
   tables <- Filter(Negate(is.null), tables)
-  if (length(tables) == 0L) em_abort("No response of the model has a density to forecast; use type = \"forecast\".", "argument")
+  if (length(tables) == 0L) em_abort("No response of the model has a density to forecast; use type = \"forecast\".",
+                                     "argument")
   table <- do.call(rbind, tables)
-  table <- table[order(match(table$sequence, fit$sequences$id), table$horizon, match(table$response, unique(table$response))), ]
+  table <- table[order(match(table$sequence, fit$sequences$id), table$horizon,
+                       match(table$response, unique(table$response))), ]
   row.names(table) <- NULL
   colnames(states) <- fit$state_names
   attr(table, "states") <- cbind(keys, as.data.frame(states, optional = TRUE))
@@ -40,7 +44,8 @@ future_rows <- function(fit, newdata, h) {
       em_abort(sprintf("A forecast of this model needs `newdata`: the covariates %s of the rows to come.",
                        paste(dQuote(wanted, FALSE), collapse = ", ")), "newdata", variables = wanted)
     }
-    return(list(sequence = rep(seq_len(m), each = steps), horizon = rep(seq_len(steps), m), specs = NULL, transition = NULL))
+    return(list(sequence = rep(seq_len(m), each = steps), horizon = rep(seq_len(steps), m), specs = NULL,
+                transition = NULL))
   }
   data <- check_data_frame(newdata, "newdata")
   if (is.null(data) || nrow(data) == 0L) em_abort("`newdata` has no rows.", "no_rows")
@@ -50,7 +55,8 @@ future_rows <- function(fit, newdata, h) {
     sequences <- list(order = NULL, first = 1L, lengths = specs$n, labels = fit$sequences$id)
   } else if (is.null(fit$id_formula)) {
     if (specs$n %% m != 0) {
-      em_abort(sprintf("`newdata` must have the same number of rows for each of the %d sequences, one after another.", m), "newdata")
+      em_abort(sprintf("`newdata` must have the same number of rows for each of the %d sequences, one after another.",
+                       m), "newdata")
     }
     sequences <- hmm_sequences(NULL, NULL, rep(specs$n %/% m, m), specs$n)
     sequences$labels <- fit$sequences$id
@@ -59,7 +65,8 @@ future_rows <- function(fit, newdata, h) {
   }
   at <- match(sequences$labels, fit$sequences$id)
   if (anyNA(at)) {
-    em_abort(sprintf("`newdata` has the sequence %s, which the fit has not.", dQuote(sequences$labels[is.na(at)][1L], FALSE)),
+    em_abort(sprintf("`newdata` has the sequence %s, which the fit has not.",
+                     dQuote(sequences$labels[is.na(at)][1L], FALSE)),
              "newdata")
   }
   order <- if (is.null(sequences$order)) seq_len(specs$n) else sequences$order
@@ -67,7 +74,8 @@ future_rows <- function(fit, newdata, h) {
   if (!is.null(h)) {
     short <- which(sequences$lengths < h)
     if (length(short) > 0L) {
-      em_abort(sprintf("`newdata` has %s for sequence %s, fewer than h = %d.", count_of(sequences$lengths[short[1L]], "row"),
+      em_abort(sprintf("`newdata` has %s for sequence %s, fewer than h = %d.",
+                       count_of(sequences$lengths[short[1L]], "row"),
                        dQuote(sequences$labels[short[1L]], FALSE), h), "newdata")
     }
   }
@@ -104,7 +112,8 @@ future_margins <- function(fit, core, future, r) {
   response <- fit$responses[[r]]
   family <- response$family
   n <- length(future$sequence)
-  spec <- if (is.null(future$specs)) list(y = matrix(NA_real_, n, ncol(response$y)), x = NULL, offset = NULL) else future$specs[[r]]
+  spec <- if (is.null(future$specs)) list(y = matrix(NA_real_, n, ncol(response$y)), x = NULL,
+                                          offset = NULL) else future$specs[[r]]
   if (family$columns %in% c("trials", "counts")) spec$y <- future_sizes(fit, future, spec$y, r)
   data <- list(n = n, responses = replace(vector("list", r), r, list(spec)))
   k <- seq_len(fit$n_states)
@@ -113,7 +122,8 @@ future_margins <- function(fit, core, future, r) {
   means <- lapply(k, function(s) state_mean(fit, core, data, r, s))
   thetas <- lapply(k, function(s) state_theta(fit, core, data, r, s))
   column <- function(j) matrix(vapply(means, function(mean) mean[, j], numeric(n)), n)
-  by_state <- function(f) function(v) matrix(vapply(thetas, function(theta) as.vector(f(v, theta)) + numeric(n), numeric(n)), n)
+  by_state <- function(f) function(v) matrix(vapply(thetas, function(theta) as.vector(f(v, theta)) + numeric(n),
+                                                    numeric(n)), n)
   lapply(seq_along(names), function(j) {
     margin <- list(name = names[j], mean = column(j), discrete = family$discrete)
     functions <- margin_functions(family, j)
@@ -167,7 +177,8 @@ margin_table <- function(margin, states, keys, level, probs) {
   if (!is.null(margin$quantile)) {
     for (i in seq_along(wanted)) quantiles[, i] <- mixture_quantile(wanted[i], states, margin)
   }
-  colnames(quantiles) <- c("lower", "upper", if (length(probs) > 0L) paste0("q", format(probs, trim = TRUE, drop0trailing = TRUE)))
+  further <- if (length(probs) > 0L) paste0("q", format(probs, trim = TRUE, drop0trailing = TRUE))
+  colnames(quantiles) <- c("lower", "upper", further)
   cbind(table, quantiles)
 }
 
@@ -214,5 +225,6 @@ margin_density <- function(margin, states, keys, at) {
     check_fails("at", "numbers", at)
   }
   density <- vapply(at, function(v) rowSums(states * margin$density(rep(v, n))), numeric(n))
-  data.frame(keys[rep(seq_len(n), length(at)), ], response = margin$name, value = rep(at, each = n), density = as.vector(density))
+  data.frame(keys[rep(seq_len(n), length(at)), ], response = margin$name, value = rep(at, each = n),
+             density = as.vector(density))
 }

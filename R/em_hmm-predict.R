@@ -1,25 +1,27 @@
-# Predictions of hidden Markov models. Every kind takes its transitions, initial law and densities from one call into the
-# core with one set of data, so that decoding, residuals and forecasts belong to the model that was fitted.
+# Predictions of hidden Markov models. Every kind takes its transitions, initial law and densities from one call into
+# the core with one set of data, so that decoding, residuals and forecasts belong to the model that was fitted.
 
 #' Predictions of a hidden Markov model
 #'
 #' Decodes states, gives their probabilities, expected responses, and forecasts.
 #'
-#' A forecast is the distribution of the responses `h` steps after the end of each sequence, given all its data. It mixes the
-#' distributions of the states by the probabilities of the states h steps ahead; `mean` and quantiles are those of that mixture. Covariates of
-#' the future come from `newdata`, whose rows follow the last rows of the data, in time, within each sequence (with `timing = "from"` the first
-#' step's transition depends on the last row of the data, and the last row of `newdata` on none).
+#' A forecast is the distribution of the responses `h` steps after the end of each sequence, given all its data. It
+#' mixes the distributions of the states by the probabilities of the states h steps ahead; `mean` and quantiles are
+#' those of that mixture. Covariates of the future come from `newdata`, whose rows follow the last rows of the data, in
+#' time, within each sequence (with `timing = "from"` the first step's transition depends on the last row of the data,
+#' and the last row of `newdata` on none).
 #'
 #' @param object A fit of [em_hmm()].
-#' @param newdata NULL (default): the data of the fit. For `"forecast"` and `"density"`: a data frame of the covariates of the future, a row
-#'   for each step (and sequence); not needed without covariates. Otherwise new data with responses, whose sequences
-#'   begin with the initial distribution of the fit.
+#' @param newdata NULL (default): the data of the fit. For `"forecast"` and `"density"`: a data frame of the
+#'   covariates of the future, a row for each step (and sequence); not needed without covariates. Otherwise new data
+#'   with responses, whose sequences begin with the initial distribution of the fit.
 #' @param type What to predict:
 #'   * `"viterbi"` (default): the most probable sequence of states;
 #'   * `"posterior"`: probabilities of the states given all data of the sequence (n x K);
 #'   * `"filtered"`: given the row and those before it; `"predicted"`: given those before it alone;
 #'   * `"response"`: expected responses, averaged over the states by `"posterior"`; for categories their probabilities;
-#'   * `"transition"`: the transition matrices into each row (K x K x n; those into the first row of a sequence are not used);
+#'   * `"transition"`: the transition matrices into each row (K x K x n; those into the first row of a sequence are
+#'     not used);
 #'   * `"forecast"`: a data frame of means and quantiles of the future; `"density"`: of its densities.
 #' @param h For forecasts: how many steps ahead, default 1, or the number of rows that `newdata` has for each sequence.
 #' @param level For forecasts: the probability that the interval `lower`, `upper` covers, default 0.95.
@@ -27,10 +29,11 @@
 #' @param at For `"density"`: values at which to evaluate; default 101 values over the range (every count for counts).
 #' @param ntimes For new data without the id of the fit: lengths of consecutive sequences; default one sequence.
 #' @param ... Unused, and an error.
-#' @return One element or row for each row of the data, in their order. A forecast is a data frame with columns `sequence`, `horizon`,
-#'   `response` (of several columns or categories `response[column]`), `mean` (of a category its probability), `lower`, `upper`, and
-#'   one column for each of `probs`, such as `q0.1`; its attribute `"states"` is a data frame of the probabilities of the states (`sequence`,
-#'   `horizon`, a column for each state). For `"density"`: `sequence`, `horizon`, `response`, `value`, `density`.
+#' @return One element or row for each row of the data, in their order. A forecast is a data frame with columns
+#'   `sequence`, `horizon`, `response` (of several columns or categories `response[column]`), `mean` (of a category its
+#'   probability), `lower`, `upper`, and one column for each of `probs`, such as `q0.1`; its attribute `"states"` is a
+#'   data frame of the probabilities of the states (`sequence`, `horizon`, a column for each state). For `"density"`:
+#'   `sequence`, `horizon`, `response`, `value`, `density`.
 #' @seealso [posterior()], [viterbi()], [residuals.em_hmm()], [simulate.em_hmm()]
 #' @examples
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
@@ -39,7 +42,8 @@
 #' predict(fit, type = "forecast", h = 3, probs = c(0.1, 0.9))
 #' @export
 predict.em_hmm <- function(object, newdata = NULL,
-                           type = c("viterbi", "posterior", "filtered", "predicted", "response", "transition", "forecast",
+                           type = c("viterbi", "posterior", "filtered", "predicted", "response", "transition",
+                                    "forecast",
                                     "density"),
                            h = NULL, level = 0.95, probs = NULL, at = NULL, ntimes = NULL, ...) {
   type <- match_choice(type)
@@ -141,12 +145,12 @@ state_mean <- function(fit, core, data, r, k) {
 #'
 #' @param object A fit of [em_hmm()] with its data.
 #' @param nsim Number of data sets, a positive integer. Default 1.
-#' @param seed `NULL` (default) to use the current state of R's random numbers, or a number for [set.seed()]; the state is
-#'   then restored, as in [stats::simulate()].
+#' @param seed `NULL` (default) to use the current state of R's random numbers, or a number for [set.seed()]; the
+#'   state is then restored, as in [stats::simulate()].
 #' @param ... Unused, and an error.
-#' @return For `nsim = 1` a data frame with the rows and columns of the data of the fit that the model uses, responses drawn
-#'   anew and complete; its attribute `"states"` are the states. A response that is an expression, such as `log(y)`, is a
-#'   column of that name. For more, a list of such data frames named `sim_1`, `sim_2`, .... In both cases
+#' @return For `nsim = 1` a data frame with the rows and columns of the data of the fit that the model uses, responses
+#'   drawn anew and complete; its attribute `"states"` are the states. A response that is an expression, such as
+#'   `log(y)`, is a column of that name. For more, a list of such data frames named `sim_1`, `sim_2`, .... In both cases
 #'   the attribute `"seed"` is as in [stats::simulate()].
 #' @examples
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
@@ -157,12 +161,14 @@ simulate.em_hmm <- function(object, nsim = 1, seed = NULL, ...) {
   nsim <- check_count(nsim, "nsim")
   rows <- hmm_rows(object, NULL, NULL, "simulate()")
   core <- core_parameters(object)
-  transition <- if (rows$model$transition$kind == "logit") hmm_evaluate_rows(object, rows, "transition") else core$transition
+  by_row <- rows$model$transition$kind == "logit"
+  transition <- if (by_row) hmm_evaluate_rows(object, rows, "transition") else core$transition
   initial <- hmm_evaluate_rows(object, rows, "initial")
   order <- rows$sequences$order
   simulate_sets(nsim, seed, function() {
     states <- draw_chain(initial, transition, rows$sequences)
-    ys <- lapply(seq_along(object$responses), function(r) user_rows(draw_responses(object, core, rows$data, r, states), order))
+    ys <- lapply(seq_along(object$responses), function(r) user_rows(draw_responses(object, core, rows$data, r, states),
+                                                                    order))
     structure(hmm_response_frame(object, ys), states = user_rows(states, order))
   })
 }

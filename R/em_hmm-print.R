@@ -2,18 +2,18 @@
 
 #' Print and summarise a hidden Markov model
 #'
-#' `print()` shows the fit in a few lines. `summary()` is the trust report: whether and by which rule the algorithm converged, how
-#' many starts agree, which states are close to degenerate; with the transition matrix, how long the states last, the parameters of
-#' the responses, and what was counted.
+#' `print()` shows the fit in a few lines. `summary()` is the trust report: whether and by which rule the algorithm
+#' converged, how many starts agree, which states are close to degenerate; with the transition matrix, how long the
+#' states last, the parameters of the responses, and what was counted.
 #'
 #' @param object,x A fit of [em_hmm()], or its summary.
 #' @param se `TRUE`: standard errors of all coefficients too (see [vcov.em_hmm()]). Default `FALSE`.
 #' @param digits Significant digits.
 #' @param ... Unused, and an error.
-#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_hmm`: `fit_table`, `convergence`,
-#'   `starts`, `degeneracy`, `transition` (with covariates at their average), `initial`, `stationary`, `emission` (states x
-#'   parameters), `coefficients` (estimate, and `std_error` with `se = TRUE`), `at_bound`, `not_identified`, `notes`, and what is
-#'   printed of the fit.
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_hmm`: `fit_table`,
+#'   `convergence`, `starts`, `degeneracy`, `transition` (with covariates at their average), `initial`, `stationary`,
+#'   `emission` (states x parameters), `coefficients` (estimate, and `std_error` with `se = TRUE`), `at_bound`,
+#'   `not_identified`, `notes`, and what is printed of the fit.
 #' @examples
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
 #' fit
@@ -26,7 +26,8 @@ NULL
 print.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
   cat(hmm_title(x), "", hmm_fit_lines(hmm_fit_table(x)), "", sep = "\n")
   print_state_table(x, digits, most = 8L)
-  cat("\nTransitions (row: from", if (x$model$transition$kind == "logit") ", at the average covariates", ")\n", sep = "")
+  cat("\nTransitions (row: from", if (x$model$transition$kind == "logit") ", at the average covariates", ")\n",
+      sep = "")
   print_transition(average_transition(x), 8L)
   cat(strwrap(convergence_line(x), exdent = 2), sep = "\n")
   for (line in hmm_concerns(x)) cat(strwrap(line, exdent = 2), sep = "\n")
@@ -36,7 +37,8 @@ print.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
 # Title, call and the model in words.
 hmm_title <- function(x) {
   extras <- c(
-    if (!is.null(x$topology)) "a topology", if (!is.null(x$shared)) "shared parameters", if (!is.null(x$fixed)) "fixed parameters",
+    if (!is.null(x$topology)) "a topology", if (!is.null(x$shared)) "shared parameters",
+    if (!is.null(x$fixed)) "fixed parameters",
     if (!is.null(x$known)) "known states", if (!is.null(x$weights)) "weights"
   )
   responses <- vapply(x$responses, function(r) {
@@ -52,23 +54,27 @@ hmm_title <- function(x) {
 }
 
 markov_words <- function(x) {
-  initial <- switch(x$initial_kind, free = "free", stationary = "stationary", fixed = "given", per_sequence = "given for each sequence",
+  initial <- switch(x$initial_kind, free = "free", stationary = "stationary", fixed = "given",
+                    per_sequence = "given for each sequence",
                     logit = "depends on covariates")
   transition <- if (x$model$transition$kind != "logit") NULL else {
     sprintf("; transitions depend on covariates of the row they come %s (timing \"%s\")",
             if (x$timing == "from") "from" else "to", x$timing)
   }
-  paste0(count_of(x$n_rows, "row"), " in ", count_of(nrow(x$sequences), "sequence"), "; initial distribution ", initial, transition)
+  paste0(count_of(x$n_rows, "row"), " in ", count_of(nrow(x$sequences), "sequence"), "; initial distribution ", initial,
+         transition)
 }
 
 hmm_fit_table <- function(x) {
-  data.frame(n_states = x$n_states, loglik = x$loglik, df = x$df, nobs = x$nobs, AIC = stats::AIC(x), BIC = stats::BIC(x),
+  data.frame(n_states = x$n_states, loglik = x$loglik, df = x$df, nobs = x$nobs, AIC = stats::AIC(x),
+             BIC = stats::BIC(x),
              ICL = ICL(x))
 }
 
 # The table of a fit and a note on its criteria.
 hmm_fit_lines <- function(table, width = getOption("width")) {
-  cells <- rbind(c(format(table[[1L]]), format_loglik(table$loglik), format(table$df), format(table$nobs, scientific = FALSE),
+  cells <- rbind(c(format(table[[1L]]), format_loglik(table$loglik), format(table$df),
+                   format(table$nobs, scientific = FALSE),
                    format_loglik(c(table$AIC, table$BIC, table$ICL))))
   colnames(cells) <- names(table)
   lines <- table_lines(cells)
@@ -116,7 +122,8 @@ print_state_table <- function(fit, digits, most = Inf) {
   shown <- seq_len(min(fit$n_states, most))
   cells <- cbind(visits = format(round(fit$degeneracy$visits, 1), nsmall = 1),
                  apply(emission, 2L, format_number, digits = digits))
-  cells <- matrix(cells, fit$n_states, dimnames = list(fit$state_names, c("visits", colnames(emission))))[shown, , drop = FALSE]
+  cells <- matrix(cells, fit$n_states, dimnames = list(fit$state_names, c("visits", colnames(emission))))
+  cells <- cells[shown, , drop = FALSE]
   fits <- min(columns_that_fit(cells), ncol(cells))
   print_table(cells[, seq_len(fits), drop = FALSE])
   left <- c(if (fit$n_states > length(shown)) count_of(fit$n_states - length(shown), "more state"),
@@ -126,7 +133,8 @@ print_state_table <- function(fit, digits, most = Inf) {
 
 print_transition <- function(transition, most) {
   shown <- seq_len(min(nrow(transition), most))
-  cells <- matrix(format(round(transition, 4), nsmall = 4, scientific = FALSE), nrow(transition), dimnames = dimnames(transition))
+  cells <- matrix(format(round(transition, 4), nsmall = 4, scientific = FALSE), nrow(transition),
+                  dimnames = dimnames(transition))
   cells[transition == 0] <- "."
   print_table(unname_dims(cells[shown, shown, drop = FALSE]))
 }
@@ -143,8 +151,10 @@ hmm_concerns <- function(x) {
   few <- table$state[table$visits >= 1e-3 & table$visits <= emission_df(x) / x$n_states + 1e-6]
   narrow <- table$state[which(table$relative_scale < narrow_scale)]
   c(if (length(empty) > 0L) sprintf("EMPTY: no row visits state %s.", abbreviate_list(empty)),
-    if (length(few) > 0L) sprintf("FEW ROWS: state %s has no more visits than parameters of its own.", abbreviate_list(few)),
-    if (length(narrow) > 0L) sprintf("NARROW: state %s has (almost) no spread; its likelihood may have no limit.", abbreviate_list(narrow)))
+    if (length(few) > 0L) sprintf("FEW ROWS: state %s has no more visits than parameters of its own.",
+                                  abbreviate_list(few)),
+    if (length(narrow) > 0L) sprintf("NARROW: state %s has (almost) no spread; its likelihood may have no limit.",
+                                     abbreviate_list(narrow)))
 }
 
 # Free parameters of the responses, all states together.
@@ -161,7 +171,8 @@ summary.em_hmm <- function(object, se = FALSE, ...) {
   coefficients <- data.frame(estimate = coef(object))
   variance <- NULL
   if (se) {
-    variance <- withCallingHandlers(vcov(object), em_warning_not_identified = function(w) invokeRestart("muffleWarning"))
+    variance <- withCallingHandlers(vcov(object),
+                                    em_warning_not_identified = function(w) invokeRestart("muffleWarning"))
     coefficients$std_error <- sqrt(diag(variance))
   }
   law <- if (object$model$initial$kind == "stationary") object$parameters$initial else {
@@ -172,7 +183,8 @@ summary.em_hmm <- function(object, se = FALSE, ...) {
       fit = object, fit_table = hmm_fit_table(object), convergence = object$convergence, starts = object$starts,
       degeneracy = object$degeneracy, transition = average_transition(object), initial = object$parameters$initial,
       stationary = law, emission = emission_matrix(object), coefficients = coefficients, se = se,
-      at_bound = attr(variance, "at_bound"), not_identified = attr(variance, "not_identified"), notes = hmm_notes(object)
+      at_bound = attr(variance, "at_bound"), not_identified = attr(variance,
+                                                                   "not_identified"), notes = hmm_notes(object)
     ),
     class = "summary.em_hmm"
   )
@@ -217,8 +229,9 @@ print.summary.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
   report <- x
   report$fit$n_components <- fit$n_states
   concerns <- hmm_concerns(fit)
+  if (length(concerns) == 0L) concerns <- "no state is near-degenerate."
   print_report(c(report_convergence(report), report_starts(report),
-                 degeneracy = if (length(concerns) == 0L) "no state is near-degenerate." else paste(concerns, collapse = " "),
+                 degeneracy = paste(concerns, collapse = " "),
                  x$notes))
   cat("\nStates\n")
   cells <- cbind(visits = format(round(x$degeneracy$visits, 1), nsmall = 1),
@@ -227,15 +240,18 @@ print.summary.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
                  initial = if (is.matrix(x$initial)) NULL else format(round(x$initial, 4), nsmall = 4))
   rownames(cells) <- fit$state_names
   print_table(cells)
-  cat("\nTransitions (row: from", if (fit$model$transition$kind == "logit") ", at the average covariates", ")\n", sep = "")
+  cat("\nTransitions (row: from", if (fit$model$transition$kind == "logit") ", at the average covariates", ")\n",
+      sep = "")
   print_transition(x$transition, 12L)
   if (fit$model$transition$kind == "logit" && !x$se) {
     cat("\nCoefficients of the transitions\n")
     here <- grepl("^transition\\[", rownames(x$coefficients))
-    print_table(cbind(estimate = stats::setNames(format_each(x$coefficients$estimate[here], digits), rownames(x$coefficients)[here])))
+    print_table(cbind(estimate = stats::setNames(format_each(x$coefficients$estimate[here], digits),
+                                                 rownames(x$coefficients)[here])))
   }
   cat("\nResponses\n")
-  cells <- matrix(apply(x$emission, 2L, format_number, digits = digits), nrow(x$emission), dimnames = dimnames(x$emission))
+  cells <- matrix(apply(x$emission, 2L, format_number, digits = digits), nrow(x$emission),
+                  dimnames = dimnames(x$emission))
   print_table(if (ncol(cells) > columns_that_fit(cells)) t(cells) else cells)
   if (x$se) print_hmm_coefficients(x, digits)
   invisible(x)
@@ -246,15 +262,19 @@ print_hmm_coefficients <- function(x, digits, most = 60L) {
   table <- table[is.na(table$std_error) | table$std_error > 0, , drop = FALSE]
   cat("\nCoefficients\n")
   shown <- seq_len(min(nrow(table), most))
-  cells <- cbind(estimate = format_each(table$estimate[shown], digits), "std. error" = format_each(table$std_error[shown], digits))
+  cells <- cbind(estimate = format_each(table$estimate[shown], digits),
+                 "std. error" = format_each(table$std_error[shown], digits))
   rownames(cells) <- rownames(table)[shown]
   print_table(cells)
-  if (nrow(table) > length(shown)) cat("  and ", count_of(nrow(table) - length(shown), "more coefficient"), "\n", sep = "")
+  if (nrow(table) > length(shown)) cat("  and ", count_of(nrow(table) - length(shown), "more coefficient"), "\n",
+                                       sep = "")
   if (length(x$at_bound) > 0L) {
-    cat(strwrap(paste0("-: at the bound of its range, without standard error: ", abbreviate_list(x$at_bound)), indent = 2,
+    cat(strwrap(paste0("-: at the bound of its range, without standard error: ", abbreviate_list(x$at_bound)),
+                indent = 2,
                 exdent = 4), sep = "\n")
   }
   if (length(x$not_identified) > 0L) {
-    cat(strwrap(paste0("-: not identified by the data: ", abbreviate_list(x$not_identified)), indent = 2, exdent = 4), sep = "\n")
+    cat(strwrap(paste0("-: not identified by the data: ", abbreviate_list(x$not_identified)), indent = 2, exdent = 4),
+        sep = "\n")
   }
 }

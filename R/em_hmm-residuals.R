@@ -4,13 +4,13 @@
 #'
 #' Quantile residuals, which check the whole model, and differences from the fitted values.
 #'
-#' **Quantile residuals** (forecast pseudo-residuals): each value is placed in its predictive distribution given all rows before it, and
-#' the probability turned into a standard normal value. If the model holds they are independent standard normal: a QQ plot checks the
-#' families, their autocorrelation the chain. Counts and categories are randomised uniformly within the probability of the
-#' observed value (Dunn and Smyth 1996), so that this holds for them too; they depend on R's random numbers. Within a row, responses
-#' and columns are taken one after another, each given those before it (Rosenblatt 1952), so that they are independent
-#' of each other as well. Categories use the order of their levels; of counts of several categories the last has no residual of
-#' its own.
+#' **Quantile residuals** (forecast pseudo-residuals): each value is placed in its predictive distribution given all
+#' rows before it, and the probability turned into a standard normal value. If the model holds they are independent
+#' standard normal: a QQ plot checks the families, their autocorrelation the chain. Counts and categories are randomised
+#' uniformly within the probability of the observed value (Dunn and Smyth 1996), so that this holds for them too; they
+#' depend on R's random numbers. Within a row, responses and columns are taken one after another, each given those
+#' before it (Rosenblatt 1952), so that they are independent of each other as well. Categories use the order of their
+#' levels; of counts of several categories the last has no residual of its own.
 #'
 #' **Response residuals** are the data less `fitted()`, the means averaged over the states by their posterior
 #' probabilities (for categories 0 or 1 less their probability).
@@ -18,18 +18,18 @@
 #' @param object A fit of [em_hmm()] with its data.
 #' @param type `"quantile"` (default) or `"response"`.
 #' @param newdata NULL (default), or new data; their sequences begin with the initial distribution.
-#' @param seed For `"quantile"`: `NULL` (default) to use R's random numbers as they are, or a number for [set.seed()], after
-#'   which they are put back.
+#' @param seed For `"quantile"`: `NULL` (default) to use R's random numbers as they are, or a number for [set.seed()],
+#'   after which they are put back.
 #' @param ntimes For new data without the id of the fit: lengths of consecutive sequences; default one sequence.
 #' @param ... Unused, and an error.
-#' @return A vector with an element for each row of the data, in their order; with several responses or columns a matrix. NA where the
-#'   response is missing.
+#' @return A vector with an element for each row of the data, in their order; with several responses or columns a
+#'   matrix. NA where the response is missing.
 #' @references
-#' Zucchini, W., MacDonald, I. L. and Langrock, R. (2016). *Hidden Markov Models for Time Series: An Introduction Using R*,
-#' 2nd edition, chapter 6. Chapman and Hall/CRC. \doi{10.1201/b20790}
+#' Zucchini, W., MacDonald, I. L. and Langrock, R. (2016). *Hidden Markov Models for Time Series: An Introduction Using
+#' R*, 2nd edition, chapter 6. Chapman and Hall/CRC. \doi{10.1201/b20790}
 #'
-#' Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. *Journal of Computational and Graphical Statistics* 5,
-#' 236-244. \doi{10.2307/1390802}
+#' Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. *Journal of Computational and Graphical
+#' Statistics* 5, 236-244. \doi{10.2307/1390802}
 #'
 #' Rosenblatt, M. (1952). Remarks on a multivariate transformation. *Annals of Mathematical Statistics* 23, 470-472.
 #' \doi{10.1214/aoms/1177729394}
@@ -38,13 +38,16 @@
 #' z <- residuals(fit)
 #' c(mean(z), sd(z), acf(z, plot = FALSE)$acf[2])
 #' @export
-residuals.em_hmm <- function(object, type = c("quantile", "response"), newdata = NULL, seed = NULL, ntimes = NULL, ...) {
+residuals.em_hmm <- function(object, type = c("quantile", "response"), newdata = NULL, seed = NULL, ntimes = NULL,
+                             ...) {
   type <- match_choice(type)
   check_dots_empty(..., .function = "residuals.em_hmm")
   rows <- hmm_rows(object, newdata, ntimes, "residuals()")
   if (type == "response") {
     expected <- expected_response(object, rows)
-    parts <- lapply(seq_along(object$responses), function(r) observed_columns(object$responses[[r]], rows$data$responses[[r]]$y))
+    parts <- lapply(seq_along(object$responses), function(r) {
+      observed_columns(object$responses[[r]], rows$data$responses[[r]]$y)
+    })
     return(bind_columns(parts, rows) - expected)
   }
   value <- simulate_sets(1L, seed, function() hmm_quantile_residuals(object, rows))
@@ -80,7 +83,8 @@ sequential_residuals <- function(fit, core, rows, weight) {
       high <- rowSums(p * cell$high)
       u <- if (cell$discrete) low + stats::runif(length(low)) * (high - low) else high
       smallest <- .Machine$double.xmin
-      parts[[length(parts) + 1L]] <- matrix(stats::qnorm(pmin(pmax(u, smallest), 1 - .Machine$double.neg.eps)), ncol = 1L,
+      parts[[length(parts) + 1L]] <- matrix(stats::qnorm(pmin(pmax(u, smallest), 1 - .Machine$double.neg.eps)),
+                                            ncol = 1L,
                                             dimnames = list(NULL, names[j]))
       seen <- !is.na(u)
       weight[seen, ] <- weight[seen, , drop = FALSE] + cell$log_density[seen, , drop = FALSE]
@@ -129,7 +133,8 @@ count_cells <- function(y, thetas) {
       ifelse(rest > 0, pmin(p[, j] / rest, 1), 0)
     }, numeric(n))
     share <- matrix(share, n)
-    list(discrete = TRUE, low = stats::pbinom(y[, j] - 1, size, share) + 0 * share, high = stats::pbinom(y[, j], size, share) + 0 * share,
+    list(discrete = TRUE, low = stats::pbinom(y[, j] - 1, size, share) + 0 * share,
+         high = stats::pbinom(y[, j], size, share) + 0 * share,
          log_density = stats::dbinom(y[, j], size, share, log = TRUE) + 0 * share)
   })
 }

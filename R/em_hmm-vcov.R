@@ -1,30 +1,30 @@
-# Standard errors of hidden Markov models: the observed information from the exact score, the delta method, intervals that
-# stay inside the parameters' ranges.
+# Standard errors of hidden Markov models: the observed information from the exact score, the delta method, intervals
+# that stay inside the parameters' ranges.
 
 #' Variance matrix of the estimates of a hidden Markov model
 #'
 #' The variance matrix of [coef()], from the observed information.
 #'
 #' The score of the log-likelihood comes exactly from one E-step (Fisher's identity); its central differences along the
-#' `df` free directions are the observed information (Lystig and Hughes 2002 give the same by recursion). Probabilities are taken on the
-#' logit scale and scales on the log scale, and the delta method gives the variances of all coefficients, of all
-#' cells of the transition matrix among them.
+#' `df` free directions are the observed information (Lystig and Hughes 2002 give the same by recursion). Probabilities
+#' are taken on the logit scale and scales on the log scale, and the delta method gives the variances of all
+#' coefficients, of all cells of the transition matrix among them.
 #'
-#' A probability that is estimated as 0 or 1 (fewer than 0.001 expected visits or transitions) is on the boundary of
-#' its range, where it has no standard error: its row and column are NA, and its name is in the attribute `"at_bound"`. The others are as if it were
-#' known to be there. Coefficients that the data do not identify are NA likewise, with their names in the
-#' attribute `"not_identified"` and a warning of class `em_warning_not_identified`. Fixed values and structural zeros have
-#' variance 0.
+#' A probability that is estimated as 0 or 1 (fewer than 0.001 expected visits or transitions) is on the boundary of its
+#' range, where it has no standard error: its row and column are NA, and its name is in the attribute `"at_bound"`. The
+#' others are as if it were known to be there. Coefficients that the data do not identify are NA likewise, with their
+#' names in the attribute `"not_identified"` and a warning of class `em_warning_not_identified`. Fixed values and
+#' structural zeros have variance 0.
 #'
 #' @param object A fit of [em_hmm()], with its data (`keep_data = TRUE`, the default).
 #' @param complete `TRUE` (default): a row and a column for every element of `coef(object)`. `FALSE`: without those that
 #'   are constant, at a bound or not identified.
 #' @param ... Unused, and an error.
-#' @return A symmetric matrix with the names of `coef(object)`; attributes `"at_bound"` and `"not_identified"` where there
-#'   are such coefficients.
+#' @return A symmetric matrix with the names of `coef(object)`; attributes `"at_bound"` and `"not_identified"` where
+#'   there are such coefficients.
 #' @references
-#' Lystig, T. C. and Hughes, J. P. (2002). Exact computation of the observed information matrix for hidden Markov models.
-#' *Journal of Computational and Graphical Statistics* 11, 678-689. \doi{10.1198/106186002402}
+#' Lystig, T. C. and Hughes, J. P. (2002). Exact computation of the observed information matrix for hidden Markov
+#' models. *Journal of Computational and Graphical Statistics* 11, 678-689. \doi{10.1198/106186002402}
 #' @seealso [confint.em_hmm()], [stationary()]
 #' @examples
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
@@ -45,8 +45,9 @@ vcov.em_hmm <- function(object, complete = TRUE, ...) {
   variance[, bound] <- NA_real_
   if (length(bound) > 0L) attr(variance, "at_bound") <- bound
   if (length(not_identified) > 0L) {
-    em_warn(sprintf(paste0("The data do not identify %d of the %d coefficients, which have no standard error: %s. Use fewer ",
-                           "states, or tie parameters with `shared`."), length(not_identified), nrow(variance),
+    em_warn(sprintf(paste0("The data do not identify %d of the %d coefficients, which have no standard error: %s. ",
+                           "Use fewer states, or tie parameters with `shared`."),
+                    length(not_identified), nrow(variance),
                     abbreviate_list(not_identified)), "not_identified", coefficients = not_identified)
   }
   if (!complete) {
@@ -74,7 +75,8 @@ hmm_variance_parts <- function(fit) {
   core$emission <- inside$emission
   found <- hmm_core(hmm_information_(fit$data, fit$model, core, resolve_threads(fit$control)), fit$row_order)
   if (!isTRUE(found$regular)) {
-    em_abort("The parameters of the responses are on the boundary of their range: there are no standard errors.", "at_bound")
+    em_abort("The parameters of the responses are on the boundary of their range: there are no standard errors.",
+             "at_bound")
   }
   inverse <- invert_information(found$information)
   at_bound <- rep(FALSE, length(natural_vector(core$initial, core$transition, core$emission)))
@@ -116,7 +118,8 @@ emission_inside <- function(fit, emission, least = 1e-9) {
     value[low] <- least
     value[high] <- 1 - least
     bound[[r]] <- seq_along(value) %in% c(low, high)
-    if (fit$responses[[r]]$family$columns %in% c("factor", "counts") && is.null(n_coefficients(fit$responses[[r]]$design))) {
+    if (fit$responses[[r]]$family$columns %in% c("factor",
+                                                 "counts") && is.null(n_coefficients(fit$responses[[r]]$design))) {
       value <- sweep(value, 2L, colSums(value), "/")
     }
     emission[[r]] <- value
@@ -179,10 +182,10 @@ average_derivative <- function(fit, transition, derivative) {
 #'
 #' Wald intervals from [vcov()].
 #'
-#' With `transform = TRUE` (default) probabilities are treated on the logit scale, and parameters that are positive (standard
-#' deviations, rates, shapes) on the log scale, so that intervals stay inside the range. With `transform = FALSE` the interval is the
-#' estimate plus and minus a multiple of the standard error. Coefficients at a bound have no interval (NA); fixed ones have
-#' the estimate for both limits.
+#' With `transform = TRUE` (default) probabilities are treated on the logit scale, and parameters that are positive
+#' (standard deviations, rates, shapes) on the log scale, so that intervals stay inside the range. With `transform =
+#' FALSE` the interval is the estimate plus and minus a multiple of the standard error. Coefficients at a bound have no
+#' interval (NA); fixed ones have the estimate for both limits.
 #'
 #' @param object A fit of [em_hmm()].
 #' @param parm Names or numbers of the coefficients (see [coef.em_hmm()]); all by default.
@@ -208,10 +211,12 @@ hmm_intervals <- function(estimate, se, level, domain) {
   limits <- wald_intervals(estimate, se, level)
   z <- stats::qnorm((1 + level) / 2)
   free <- !is.na(se) & se > 0
-  within <- if (is.null(domain)) rep(FALSE, length(estimate)) else free & domain == "probability" & estimate > 0 & estimate < 1
+  within <- if (is.null(domain)) rep(FALSE,
+                                     length(estimate)) else free & domain == "probability" & estimate > 0 & estimate < 1
   half <- z * se[within] / (estimate[within] * (1 - estimate[within]))
   limits[within, ] <- stats::plogis(stats::qlogis(estimate[within]) + cbind(-half, half))
   above <- if (is.null(domain)) within else free & domain %in% c("positive", "rate") & estimate > 0
-  limits[above, ] <- estimate[above] * exp(z * (se[above] / estimate[above]) * cbind(rep(-1, sum(above)), rep(1, sum(above))))
+  half <- z * se[above] / estimate[above]
+  limits[above, ] <- estimate[above] * exp(cbind(-half, half))
   limits
 }

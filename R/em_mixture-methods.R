@@ -50,10 +50,10 @@ as_states <- function(fit) {
 #'
 #' @param object A fit of [em_mixture()].
 #' @param ... Unused, and an error.
-#' @return A named numeric vector: `proportion[1]`, ..., (with concomitant variables their coefficients, `proportion[z,2]`, for all but
-#'   the first component); then the parameters of the responses: `mean[1]`, `sd[1]`, and with covariates
-#'   `coefficients[x,1]`; with several responses their names come first, `y.mean[1]`. Components that have names have them here
-#'   in place of numbers.
+#' @return A named numeric vector: `proportion[1]`, ..., (with concomitant variables their coefficients,
+#'   `proportion[z,2]`, for all but the first component); then the parameters of the responses: `mean[1]`, `sd[1]`,
+#'   and with covariates `coefficients[x,1]`; with several responses their names come first, `y.mean[1]`. Components
+#'   that have names have them here in place of numbers.
 #' @seealso [vcov.em_mixture()], [confint.em_mixture()]
 #' @examples
 #' coef(em_mixture(eruptions ~ 1, faithful, n_components = 2))
@@ -100,17 +100,18 @@ mixture_coefficient_table <- function(fit) {
 #'
 #' The variance matrix of [coef()] from the observed information.
 #'
-#' The score of the observed-data log-likelihood is obtained from one E-step by Fisher's identity (Louis 1982), and the
-#' observed information by its central differences, in coordinates without constraints. With \eqn{J} the derivative of
-#' the coefficients with respect to these the result is \eqn{J I^{-1} J'}. Coefficients that are constants of the model
-#' (fixed values, equal proportions) have variance 0; those at a bound of their range (a probability of 0 or 1) are held there, with
-#' variance NA. Where the information is singular or not positive definite, the coefficients that such a direction moves have no standard
-#' error: their rows and columns are NA, and a warning of class `em_warning_not_identified` names them.
+#' The score of the observed-data log-likelihood is obtained from one E-step by Fisher's identity (Louis 1982), and
+#' the observed information by its central differences, in coordinates without constraints. With \eqn{J} the
+#' derivative of the coefficients with respect to these the result is \eqn{J I^{-1} J'}. Coefficients that are
+#' constants of the model (fixed values, equal proportions) have variance 0; those at a bound of their range (a
+#' probability of 0 or 1) are held there, with variance NA. Where the information is singular or not positive
+#' definite, the coefficients that such a direction moves have no standard error: their rows and columns are NA, and a
+#' warning of class `em_warning_not_identified` names them.
 #'
 #' @param object A fit of [em_mixture()], with its data (`keep_data = TRUE`, the default).
 #' @param ... Unused, and an error.
-#' @return A symmetric matrix whose row and column names are those of `coef(object)`, with the attribute `"not_identified"`, names of
-#'   coefficients, if there are such.
+#' @return A symmetric matrix whose row and column names are those of `coef(object)`, with the attribute
+#'   `"not_identified"`, names of coefficients, if there are such.
 #' @references
 #' Louis, T. A. (1982). Finding the observed information matrix when using the EM algorithm. *Journal of the Royal
 #' Statistical Society B* 44, 226-233. \doi{10.1111/j.2517-6161.1982.tb01203.x}
@@ -125,8 +126,8 @@ vcov.em_mixture <- function(object, ...) {
   held <- hold_bounds(object, rows$data, table)
   information <- mixture_information_(held$data, object$model, mixture_core(object), resolve_threads(object$control))
   if (!information$regular) {
-    em_abort(paste0("The information cannot be computed: parameters are on the boundary of their range, or the likelihood ",
-                    "is not finite around them."), "boundary")
+    em_abort(paste0("The information cannot be computed: parameters are on the boundary of their range, or the ",
+                    "likelihood is not finite around them."), "boundary")
   }
   jacobian <- mixture_jacobian(object, information$jacobian)[table$place, , drop = FALSE]
   rownames(jacobian) <- table$name
@@ -145,7 +146,8 @@ vcov.em_mixture <- function(object, ...) {
   variance
 }
 
-# Parameters at the bound of their range have no coordinates: they are held there. list(data, places among the parameters).
+# Parameters at the bound of their range have no coordinates: they are held there. list(data, places among the
+# parameters).
 hold_bounds <- function(fit, data, table) {
   natural <- mixture_core(fit)$emission
   done <- length(fit$parameters$proportions)
@@ -189,16 +191,17 @@ mixture_jacobian <- function(fit, jacobian) {
 #'
 #' Wald intervals from [vcov.em_mixture()].
 #'
-#' With `transform = TRUE` (the default) intervals of parameters with a limited range are made on the scale of their logit (probabilities)
-#' or logarithm (standard deviations, rates) and transformed back, so that they stay inside the range.
+#' With `transform = TRUE` (the default) intervals of parameters with a limited range are made on the scale of their
+#' logit (probabilities) or logarithm (standard deviations, rates) and transformed back, so that they stay inside the
+#' range.
 #'
 #' @param object A fit of [em_mixture()].
 #' @param parm Names or numbers of the coefficients (see [coef.em_mixture()]); all by default.
 #' @param level Confidence level, between 0 and 1. Default 0.95.
 #' @param transform `TRUE` (default) or `FALSE`, see the details.
 #' @param ... Unused, and an error.
-#' @return A matrix with a row per coefficient and a column per limit. `NA` where a coefficient is not identified or at its bound;
-#'   limits equal to the estimate where it is a constant of the model.
+#' @return A matrix with a row per coefficient and a column per limit. `NA` where a coefficient is not identified or
+#'   at its bound; limits equal to the estimate where it is a constant of the model.
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' confint(fit, "proportion[1]")
@@ -259,12 +262,13 @@ model.frame.em_mixture <- function(formula, ...) {
 
 #' Predictions of a finite mixture
 #'
-#' Means, of the mixture or of each component, classes, posterior probabilities and densities, for the data of the fit or
-#' for new data.
+#' Means, of the mixture or of each component, classes, posterior probabilities and densities, for the data of the fit
+#' or for new data.
 #'
-#' The mean of a row's response is \eqn{\sum_k \pi_k(z_i) \mu_k(x_i)}: it needs the covariates only, and is what is expected
-#' of a new row. (The posterior probabilities of the row's own response have no part in it.) Responses may be missing,
-#' or absent from `newdata` altogether: the posterior probabilities of such a row are its proportions, and its density is 1.
+#' The mean of a row's response is \eqn{\sum_k \pi_k(z_i) \mu_k(x_i)}: it needs the covariates only, and is what is
+#' expected of a new row. (The posterior probabilities of the row's own response have no part in it.) Responses may be
+#' missing, or absent from `newdata` altogether: the posterior probabilities of such a row are its proportions, and
+#' its density is 1.
 #'
 #' With known labels (`em_mixture(known = )`) the posterior of such a row is 1 for its label, in the data of the fit;
 #' new data have no labels.
@@ -289,8 +293,8 @@ model.frame.em_mixture <- function(formula, ...) {
 #' predict(fit, new, type = "component")
 #' predict(fit, new, type = "posterior")
 #' @export
-predict.em_mixture <- function(object, newdata = NULL, type = c("response", "component", "class", "posterior", "density"),
-                               log = FALSE, ...) {
+predict.em_mixture <- function(object, newdata = NULL,
+                               type = c("response", "component", "class", "posterior", "density"), log = FALSE, ...) {
   type <- match_choice(type)
   check_dots_empty(..., .function = "predict.em_mixture")
   check_flag(log, "log")
@@ -339,25 +343,25 @@ average_means <- function(means, shares, rows) {
 
 #' Fitted values and residuals of a finite mixture
 #'
-#' `fitted()` gives the mean of each row's response, as [predict()][predict.em_mixture] does. Quantile residuals are standard
-#' normal when the model holds, for every family.
+#' `fitted()` gives the mean of each row's response, as [predict()][predict.em_mixture] does. Quantile residuals are
+#' standard normal when the model holds, for every family.
 #'
 #' The quantile residual of a response \eqn{y} is \eqn{\Phi^{-1}(F(y))} with \eqn{F} the distribution function of the
-#' mixture at the row's covariates (of its component, where that is known). Discrete responses are
-#' randomised (Dunn and Smyth 1996): \eqn{F} is replaced by a number drawn uniformly between \eqn{F(y-)} and \eqn{F(y)}, by
-#' R's generator. Several responses, and the columns of one, are taken one after another, each given those before it
+#' mixture at the row's covariates (of its component, where that is known). Discrete responses are randomised (Dunn
+#' and Smyth 1996): \eqn{F} is replaced by a number drawn uniformly between \eqn{F(y-)} and \eqn{F(y)}, by R's
+#' generator. Several responses, and the columns of one, are taken one after another, each given those before it
 #' (Rosenblatt 1952), so that their residuals are independent too. Categories use the order of their levels; of counts
 #' of several categories the last has no residual of its own.
 #'
 #' @param object A fit of [em_mixture()] with its data.
 #' @param type `"quantile"` (default), or `"response"`: the response less its mean (for categories 0 or 1 less their
 #'   probability).
-#' @param by For `fitted()`: `"proportions"` (default): components are averaged by the proportions at the row's covariates;
-#'   `"posterior"`: by the posterior probabilities given its responses.
+#' @param by For `fitted()`: `"proportions"` (default): components are averaged by the proportions at the row's
+#'   covariates; `"posterior"`: by the posterior probabilities given its responses.
 #' @param seed `NULL` (default), or a number for [set.seed()], after which the state of the generator is restored.
 #' @param ... Unused, and an error.
-#' @return A vector, or with several responses or columns a matrix, with an element or row for each row of the data. Residuals
-#'   are NA where the response is missing.
+#' @return A vector, or with several responses or columns a matrix, with an element or row for each row of the data.
+#'   Residuals are NA where the response is missing.
 #' @references
 #' Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. *Journal of Computational and Graphical
 #' Statistics* 5, 236-244. \doi{10.1080/10618600.1996.10474708}
@@ -383,7 +387,9 @@ residuals.em_mixture <- function(object, type = c("quantile", "response"), seed 
   check_dots_empty(..., .function = "residuals.em_mixture")
   rows <- mixture_rows(object, NULL, "residuals()")
   if (type == "response") {
-    parts <- lapply(seq_along(object$responses), function(r) observed_columns(object$responses[[r]], rows$data$responses[[r]]$y))
+    parts <- lapply(seq_along(object$responses), function(r) {
+      observed_columns(object$responses[[r]], rows$data$responses[[r]]$y)
+    })
     return(bind_columns(parts, rows) - predict(object))
   }
   shares <- evaluate_mixture(object, rows, "proportions")
@@ -412,14 +418,14 @@ residuals.em_mixture <- function(object, type = c("quantile", "response"), seed 
 #'
 #' @param object A fit of [em_mixture()].
 #' @param nsim Number of data sets, a positive integer. Default 1.
-#' @param seed `NULL` (default) to use the current state of R's random numbers, or a number for [set.seed()]; the state is
-#'   then restored, as in [stats::simulate()].
+#' @param seed `NULL` (default) to use the current state of R's random numbers, or a number for [set.seed()]; the
+#'   state is then restored, as in [stats::simulate()].
 #' @param newdata `NULL` (default): rows of the data of the fit; or a data frame of covariates.
 #' @param ... Unused, and an error.
-#' @return For `nsim = 1` a data frame of the variables of the model (or of `newdata`), responses drawn anew and complete, whose
-#'   attribute `"classification"` is the component that each row was drawn from. A response that is an expression, such as
-#'   `log(y)`, is a column of that name. For more, a list of such data frames named `sim_1`, `sim_2`, .... In both cases the
-#'   attribute `"seed"` is as in [stats::simulate()].
+#' @return For `nsim = 1` a data frame of the variables of the model (or of `newdata`), responses drawn anew and
+#'   complete, whose attribute `"classification"` is the component that each row was drawn from. A response that is an
+#'   expression, such as `log(y)`, is a column of that name. For more, a list of such data frames named `sim_1`,
+#'   `sim_2`, .... In both cases the attribute `"seed"` is as in [stats::simulate()].
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' head(simulate(fit, seed = 1))
@@ -450,9 +456,9 @@ draw_components <- function(shares) {
 
 #' Print and summarise a finite mixture
 #'
-#' `print()` shows the fit in a few lines. `summary()` is the trust report (whether and by which rule the algorithm converged, how many starts
-#' agree, whether components are close to degenerate), and for each component a table of its coefficients with standard
-#' errors, as the summary of a regression has it.
+#' `print()` shows the fit in a few lines. `summary()` is the trust report (whether and by which rule the algorithm
+#' converged, how many starts agree, whether components are close to degenerate), and for each component a table of
+#' its coefficients with standard errors, as the summary of a regression has it.
 #'
 #' The tests are Wald tests that a coefficient is 0, with standard errors from the observed information of the whole
 #' mixture ([vcov.em_mixture()]), so that they include the uncertainty of the components. Other parameters (standard
@@ -462,10 +468,11 @@ draw_components <- function(shares) {
 #' @param se `TRUE`: standard errors; `FALSE`: none; `NULL` (default): standard errors if they are quick.
 #' @param digits Significant digits.
 #' @param ... Unused, and an error.
-#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_mixture`: `coefficients`, a
-#'   list by component of matrices with columns `Estimate`, `Std. Error`, `z value` and `Pr(>|z|)`; `auxiliary`, likewise, of the other
-#'   parameters; `concomitant`, the coefficients of the proportions, or NULL; `fit_table`, `convergence`, `starts`, `components`
-#'   (proportion, rows classified, size), `not_identified`, and what is printed of the fit.
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_mixture`: `coefficients`,
+#'   a list by component of matrices with columns `Estimate`, `Std. Error`, `z value` and `Pr(>|z|)`; `auxiliary`,
+#'   likewise, of the other parameters; `concomitant`, the coefficients of the proportions, or NULL; `fit_table`,
+#'   `convergence`, `starts`, `components` (proportion, rows classified, size), `not_identified`, and what is printed
+#'   of the fit.
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' fit
@@ -555,7 +562,8 @@ parameter_labels <- function(table, fit) {
 summary.em_mixture <- function(object, se = NULL, ...) {
   check_dots_empty(..., .function = "summary.em_mixture")
   if (is.null(se)) {
-    se <- !is.null(object$data) && 4 * object$df * as.double(object$n_rows) * object$n_components * length(object$responses) < 5e7
+    work <- as.double(object$n_rows) * object$n_components * length(object$responses)
+    se <- !is.null(object$data) && 4 * object$df * work < 5e7
   }
   check_flag(se, "se")
   table <- mixture_coefficient_table(object)
@@ -563,13 +571,17 @@ summary.em_mixture <- function(object, se = NULL, ...) {
   table$se <- NA_real_
   not_identified <- NULL
   if (se) {
-    variance <- withCallingHandlers(vcov(object), em_warning_not_identified = function(w) invokeRestart("muffleWarning"))
+    variance <- withCallingHandlers(vcov(object), em_warning_not_identified = function(w) {
+      invokeRestart("muffleWarning")
+    })
     table$se <- sqrt(diag(variance))
     not_identified <- attr(variance, "not_identified")
   }
   table$label <- parameter_labels(table, object)
   tested <- grepl("coefficients[", table$name, fixed = TRUE) | !is.null(object$design) & table$response == 0L
-  part <- function(rows) lapply(seq_len(object$n_components), function(k) wald_table(table[rows & table$component == k, ]))
+  part <- function(rows) {
+    lapply(seq_len(object$n_components), function(k) wald_table(table[rows & table$component == k, ]))
+  }
   names <- object$component_names
   structure(
     list(
@@ -600,8 +612,11 @@ print.summary.em_mixture <- function(x, digits = max(3L, getOption("digits") - 3
   cat(mixture_title(fit), "", hmm_fit_lines(x$fit_table), sep = "\n")
   cat("\nTrust report\n")
   missing <- missing_responses(fit)
+  concerns <- mixture_concerns(fit)
   print_report(c(
     report_convergence(x), report_starts(x),
+    degeneracy = if (length(concerns) == 0L) "no component is near-degenerate." else
+      paste0(paste(concerns, collapse = "; "), "."),
     identification = if (!x$se) "not checked; summary(se = TRUE) does." else if (length(x$not_identified) == 0L)
       "all parameters are identified." else paste0("NOT identified: ", abbreviate_list(x$not_identified), "."),
     "missing values" = missing

@@ -8,7 +8,7 @@ mixture_start <- function(start, input, n_components) {
   if (length(n_components) > 1L) em_abort("`start` needs a single `n_components`.", "start")
   n <- input$n
   if (inherits(start, "em_mixture")) {
-    start <- list(proportions = start$parameters$proportions, emission = start$parameters$emission, method = "previous fit")
+    start <- c(start$parameters[c("proportions", "emission")], list(method = "previous fit"))
   }
   if (is.list(start) && !is.data.frame(start)) return(mixture_parameters_start(start, input, n_components))
   if (is.data.frame(start)) start <- as.matrix(start)
@@ -40,10 +40,11 @@ mixture_parameters_start <- function(start, input, n_components) {
       start_fails("must have proportions that are not negative and sum to 1; they sum to %s.", format(sum(p)))
     }
   } else if (!is.numeric(p) || !identical(dim(p), c(q, as.integer(k))) || !all(is.finite(p))) {
-    start_fails("must have a %d x %d matrix of proportions: coefficients by component, those of the first being 0.", q, k)
+    start_fails("must have a %d x %d matrix of proportions: coefficients by component, those of the first being 0.", q,
+                k)
   }
-  list(kind = "parameters", method = if (is.null(start$method)) "parameters" else start$method, n_components = as.integer(k),
-       parameters = list(proportions = p, emission = start$emission))
+  list(kind = "parameters", method = if (is.null(start$method)) "parameters" else start$method,
+       n_components = as.integer(k), parameters = list(proportions = p, emission = start$emission))
 }
 
 # The number of components of a list of parameters: the last extent of its first array.
@@ -86,8 +87,9 @@ mixture_views <- function(spec, largest) {
   list(views = views, response = response, residual = residual, space = space, trees = trees)
 }
 
-# Starts for k components: partitions of the rows, which are not quite sure: no value is impossible where it happens not to
-# have been seen. Some are surer than others: small components begin well from these, large ones find each other from those.
+# Starts for k components: partitions of the rows, which are not quite sure: no value is impossible where it happens
+# not to have been seen. Some are surer than others: small components begin well from these, large ones find each
+# other from those.
 mixture_starts <- function(spec, look, k, n_starts) {
   partition <- function(method, labels, certainty = 0.999) {
     list(kind = "partition", method = method, partition = as.integer(labels), certainty = certainty)
@@ -117,7 +119,8 @@ mixture_starts <- function(spec, look, k, n_starts) {
     maker <- (i - 1L) %% length(makers) + 1L
     labels <- makers[[maker]]()
     labels[!spec$observed] <- NA
-    starts <- c(starts, list(partition(names(makers)[maker], follow_known(labels, spec$known, k), if (i %% 2L == 0L) 0.95 else 0.999)))
+    labels <- follow_known(labels, spec$known, k)
+    starts <- c(starts, list(partition(names(makers)[maker], labels, if (i %% 2L == 0L) 0.95 else 0.999)))
   }
   starts[seq_len(n_starts)]
 }
@@ -185,8 +188,8 @@ hyperplane_labels <- function(z, k) {
 }
 
 # Regressions through a few random rows each; every row then goes to the nearest, and the regressions through the rows
-# that they have, up to three times (clusterwise regression, Spaeth 1979, Computing 22:367-373). Fewer times keep more of
-# the chance with which it began, and find small components.
+# that they have, up to three times (clusterwise regression, Spaeth 1979, Computing 22:367-373). Fewer times keep more
+# of the chance with which it began, and find small components.
 clusterwise_labels <- function(views, k, observed) {
   sweeps <- sample.int(4L, 1L)
   n <- length(observed)

@@ -6,39 +6,43 @@
 #'
 #' Row i is in component k with probability \eqn{\pi_k(z_i)}, and given that its responses are independent with the
 #' densities of their families, whose means depend on covariates through a link. In the E-step the posterior
-#' probabilities of the components are found in one sweep over the rows, which makes the sums that the M-step needs. The
-#' M-step is closed where there is a closed form (weighted least squares, for one), and else one guarded Newton step for
-#' each iteration, so that the likelihood never falls. Everything is plain maximum likelihood: the variance of a Gaussian
-#' component is \eqn{\sum_i z_{ik} r_{ik}^2 / \sum_i z_{ik}}. (The package flexmix divides by less and
+#' probabilities of the components are found in one sweep over the rows, which makes the sums that the M-step needs.
+#' The M-step is closed where there is a closed form (weighted least squares, for one), and else one guarded Newton
+#' step for each iteration, so that the likelihood never falls. Everything is plain maximum likelihood: the variance
+#' of a Gaussian component is \eqn{\sum_i z_{ik} r_{ik}^2 / \sum_i z_{ik}}. (The package flexmix divides by less and
 #' is not at the maximum; its log-likelihoods are a little lower.)
 #'
 #' @section Families:
 #' gaussian, lognormal, t, gamma, exponential, beta, vonmises, poisson, negative_binomial, zip, zinb, binomial,
 #' categorical, multinomial, mvgaussian, gaussian_mixture: the names of [em_hmm()], where their parameters are listed.
-#' Family objects of stats are accepted too (`poisson()`, `binomial("probit")`, `Gamma("log")`). `cbind(y1, y2) ~ 1` is a
-#' multivariate Gaussian response, counts of a multinomial, or successes and failures of a binomial.
+#' Family objects of stats are accepted too (`poisson()`, `binomial("probit")`, `Gamma("log")`). `cbind(y1, y2) ~ 1`
+#' is a multivariate Gaussian response, counts of a multinomial, or successes and failures of a binomial.
 #'
 #' @section Missing values:
 #' Missing responses are integrated out (missing at random): a row counts with what it observes. Rows that observe
-#' nothing stay, with posterior probabilities equal to their proportions, and do not count in `nobs`. Missing covariates are an error.
+#' nothing stay, with posterior probabilities equal to their proportions, and do not count in `nobs`. Missing
+#' covariates are an error.
 #'
 #' @section Starts and local maxima:
-#' Without `start`, many starts are tried (see [em_control()]): hierarchical clusters and k-means of the responses and of
-#' their residuals from one regression, random hyperplanes, and regressions through a few random rows, refined by up to three
-#' steps of assigning rows to the nearest regression. The likelihood of components with a dispersion of their own has no bound: it grows
-#' without limit when a component shrinks onto a few rows that it fits exactly. Starts that end in such a place lose to those that
-#' do not: a component must rest on more observations than it has parameters, and its standard deviation may not vanish.
+#' Without `start`, many starts are tried (see [em_control()]): hierarchical clusters and k-means of the responses and
+#' of their residuals from one regression, random hyperplanes, and regressions through a few random rows, refined by
+#' up to three steps of assigning rows to the nearest regression. The likelihood of components with a dispersion of
+#' their own has no bound: it grows without limit when a component shrinks onto a few rows that it fits exactly.
+#' Starts that end in such a place lose to those that do not: a component must rest on more observations than it has
+#' parameters, and its standard deviation may not vanish.
 #'
 #' @section Identifiability:
 #' Mixtures of most families are identified. A mixture of binomial distributions is so only when there are at least
-#' \eqn{2K - 1} trials; with single 0/1 responses nothing can tell a mixture from one component without covariates, and with covariates only the
-#' assumed shape of the curve can. There is a warning of class `em_warning_identifiability`.
+#' \eqn{2K - 1} trials; with single 0/1 responses nothing can tell a mixture from one component without covariates,
+#' and with covariates only the assumed shape of the curve can. There is a warning of class
+#' `em_warning_identifiability`.
 #'
 #' @param formula A formula with a response, such as `y ~ x`, or a list of such formulas, one for each response
 #'   (named, or called by their left sides). `offset()` is allowed.
 #' @param data A data frame with the variables.
 #' @param n_components Whole numbers >= 1, default 1:4: the numbers of components to fit.
-#' @param family A name, a family object of stats, or one for each response in a list (see Families). Default "gaussian".
+#' @param family A name, a family object of stats, or one for each response in a list (see Families). Default
+#'   "gaussian".
 #' @param proportions A one-sided formula of concomitant variables: the mixing proportions are a multinomial logit of
 #'   them. Default `~ 1`: the same for all rows.
 #' @param weights An expression in the columns of `data`, numbers >= 0: observation weights. A row of weight 2 counts as
@@ -46,9 +50,9 @@
 #' @param subset Which rows of `data` to use, an expression in its columns.
 #' @param known NULL (default), or for each row its component where it is known, and NA where not: a factor or character
 #'   vector (its levels name the components), or whole numbers.
-#' @param fixed NULL, or parameters to hold: a list with `proportions` (K numbers, NA where free) and `emission`, in the
-#'   shapes of `parameters$emission` below with NA where free, for example `list(emission = list(sd = c(1, NA)))`. Needs a
-#'   single `n_components`.
+#' @param fixed NULL, or parameters to hold: a list with `proportions` (K numbers, NA where free) and `emission`, in
+#'   the shapes of `parameters$emission` below with NA where free, for example `list(emission = list(sd = c(1, NA)))`.
+#'   Needs a single `n_components`.
 #' @param shared NULL, or names of parameters that are equal over the components, such as "sd", or of a covariate whose
 #'   coefficient is; for several responses a list named by response.
 #' @param start NULL (default), or where to start: a partition (a component for each row), a matrix of posterior
@@ -62,35 +66,36 @@
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_mixture", "em_fit")`:
-#' - `parameters`: `proportions` (K; with concomitant variables the q x K matrix of their coefficients, of which the first
-#'   column is 0) and `emission`: the parameters of the response, a list by the names of its family (`mean`, `sd`;
-#'   with covariates `coefficients`, p x K, in place of the mean); for several responses a list of such lists. Components
-#'   are ordered by decreasing proportion; as given where `known` or `fixed` names them.
+#' - `parameters`: `proportions` (K; with concomitant variables the q x K matrix of their coefficients, of which the
+#'   first column is 0) and `emission`: the parameters of the response, a list by the names of its family (`mean`,
+#'   `sd`; with covariates `coefficients`, p x K, in place of the mean); for several responses a list of such lists.
+#'   Components are ordered by decreasing proportion; as given where `known` or `fixed` names them.
 #' - `n_components`, `component_names`, `family` (a name for each response).
 #' - `loglik`, `log_prior` (0), `df`, `nobs` (sum of the weights of the rows that observe anything), `n_rows`.
 #' - `status` ("converged", "max_iter", "non_monotone"), `message`, `converged`, `iterations`, `evaluations`,
 #'   `convergence` (`rule`, `last_gain`, `rate`, `remaining_gain`).
 #' - `posterior`: n x K probabilities, rows sum to 1; NULL for very large data, see [em_control()].
 #' - `classification`: the most probable component of each row.
-#' - `selection`: data frame of every number of components: `n_components`, `loglik`, `df`, `AIC`, `BIC`, `ICL`, `status`,
-#'   `message`.
+#' - `selection`: data frame of every number of components: `n_components`, `loglik`, `df`, `AIC`, `BIC`, `ICL`,
+#'   `status`, `message`.
 #' - `trace`: `iteration`, `loglik`, `log_prior`, `objective`, `step`; `starts`: `start`, `method`, `loglik`, `status`,
 #'   `iterations`, `best`.
-#' - `degeneracy`: for each component its size, the sum of its posterior probabilities.
-#' - `call`, `formula`, `variables` (names of the responses), `row_names`, `frame` (the variables), `data` (as the core takes them), `weights`, `known`, `responses`, `design` and `model`
-#'   (how they are made of data), `equal_proportions`, `fixed`, `shared`, `criterion`, `control`, `na_action`.
+#' - `degeneracy`: for each component its `size`, the sum of its posterior probabilities, and its `relative_scale`, the
+#'   least of its standard deviations relative to that of the data (NA for families without one).
+#' - `call`, `formula`, `variables` (names of the responses), `row_names`, `frame` (the variables), `data` (as the
+#'   core takes them), `weights`, `known`, `responses`, `design` and `model` (how they are made of data),
+#'   `equal_proportions`, `fixed`, `shared`, `criterion`, `control`, `na_action`.
 #'
-#' @references
-#' DeSarbo, W. S. and Cron, W. L. (1988). A maximum likelihood methodology for clusterwise linear regression. *Journal of
-#' Classification* 5, 249-282. \doi{10.1007/BF01897167}
+#' @references DeSarbo, W. S. and Cron, W. L. (1988). A maximum likelihood methodology for clusterwise linear
+#'   regression. *Journal of Classification* 5, 249-282. \doi{10.1007/BF01897167}
 #'
 #' Jacobs, R. A., Jordan, M. I., Nowlan, S. J. and Hinton, G. E. (1991). Adaptive mixtures of local experts. *Neural
 #' Computation* 3, 79-87. \doi{10.1162/neco.1991.3.1.79}
 #'
 #' McLachlan, G. and Peel, D. (2000). *Finite Mixture Models*. Wiley. \doi{10.1002/0471721182}
 #'
-#' Gruen, B. and Leisch, F. (2008). FlexMix version 2: finite mixtures with concomitant variables and varying and constant
-#' parameters. *Journal of Statistical Software* 28(4). \doi{10.18637/jss.v028.i04}
+#' Gruen, B. and Leisch, F. (2008). FlexMix version 2: finite mixtures with concomitant variables and varying and
+#' constant parameters. *Journal of Statistical Software* 28(4). \doi{10.18637/jss.v028.i04}
 #' @seealso [predict()][predict.em_mixture], [summary()][summary.em_mixture], [em_gmm()] for Gaussian mixtures of many
 #'   variables, [em_hmm()] for rows in sequence.
 #' @examples
@@ -109,8 +114,8 @@
 #' d$count <- rpois(100, c(2, 9)[k])
 #' em_mixture(count ~ 1, d, n_components = 1:3, family = "poisson")$selection
 #' @export
-em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gaussian", proportions = ~ 1, weights, subset,
-                       known = NULL, fixed = NULL, shared = NULL, start = NULL, equal_proportions = FALSE,
+em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gaussian", proportions = ~ 1, weights,
+                       subset, known = NULL, fixed = NULL, shared = NULL, start = NULL, equal_proportions = FALSE,
                        covariance = NULL, n_parts = NULL, criterion = "BIC", control = em_control(), ...) {
   check_dots_empty(..., .function = "em_mixture")
   call <- match.call()
@@ -135,8 +140,9 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
 
 # ---- input ---------------------------------------------------------------------------------------
 
-# What the formulas say of the data (`by_row`: the expressions of weights and subset): responses, the design of the proportions (NULL for none), weights, n, row_names,
-# frame (the variables), rows (those of `data` that subset leaves, or NULL).
+# What the formulas say of the data (`by_row`: the expressions of weights and subset): responses, the design of the
+# proportions (NULL for none), weights, n, row_names, frame (the variables), rows (those of `data` that subset leaves,
+# or NULL).
 mixture_input <- function(formula, data, family, proportions, covariance, n_parts, by_row, env) {
   data <- check_data_frame(data)
   n_given <- if (is.null(data)) NULL else nrow(data)
@@ -171,7 +177,8 @@ look_up_rows <- function(expression, data, env, argument) {
 subset_rows <- function(subset, n) {
   if (is.logical(subset) && length(subset) == n) return(which(subset))
   if (is.numeric(subset) && !anyNA(subset) && all(abs(subset) <= n)) return(seq_len(n)[subset])
-  em_abort(sprintf("`subset` must choose among the %d rows of `data`: %d logical values, or row numbers.", n, n), "subset")
+  em_abort(sprintf("`subset` must choose among the %d rows of `data`: %d logical values, or row numbers.", n, n),
+           "subset")
 }
 
 # The labels of the rows in use: `known` may have a value for each row of `data`, or for each that subset leaves.
@@ -208,7 +215,8 @@ proportions_design <- function(proportions, data, n) {
   if (!is.null(design$offset)) em_abort("`proportions` cannot have an offset.", "formula")
   if (is.null(design$x)) return(NULL)
   if (nrow(design$x) != n) {
-    em_abort(sprintf("The variables of `proportions` have %d rows; the responses have %d.", nrow(design$x), n), "formula")
+    em_abort(sprintf("The variables of `proportions` have %d rows; the responses have %d.", nrow(design$x), n),
+             "formula")
   }
   design$variables <- row_variables(design$terms, data, n)
   standardise_design(design, "`proportions`")
@@ -223,7 +231,9 @@ mixture_spec <- function(input, known, fixed, shared, equal_proportions, n_compo
     # What is named otherwise belongs to the responses.
     rest <- fixed[setdiff(names(fixed), c("proportions", "emission"))]
     if (length(rest) > 0L) {
-      if (!is.null(fixed$emission)) em_abort("`fixed` has both `emission` and parameters of responses beside it.", "fixed")
+      if (!is.null(fixed$emission)) {
+        em_abort("`fixed` has both `emission` and parameters of responses beside it.", "fixed")
+      }
       fixed <- c(fixed["proportions"], list(emission = rest))
     }
     if (length(n_components) != 1L) em_abort("`fixed` needs a single `n_components`.", "fixed")
@@ -274,16 +284,16 @@ warn_unidentified <- function(spec, n_components) {
   name <- response$family$name
   trials <- switch(name, binomial = max(response$y[, 2L], na.rm = TRUE), categorical = 1,
                    multinomial = max(rowSums(response$y)[spec$observed], na.rm = TRUE), Inf)
-  needed <- 2 * max(n_components) - 1
+  regression <- has_predictor(response$design)
+  needed <- if (regression) 2 else 2 * max(n_components) - 1
   if (trials >= needed) return(invisible())
-  em_warn(
-    sprintf(paste0("The response %s has at most %s, and a mixture of %d %s components is identified only with %d or more: ",
-                   "%s. Use repeated trials, several responses, or fewer components."),
-            dQuote(response$name, FALSE), count_of(trials, "trial"), max(n_components), name, needed,
-            if (has_predictor(response$design)) "only the assumed form of the regression tells the components apart" else
-              "other parameters have the same likelihood"),
-    "identifiability"
-  )
+  why <- if (regression) {
+    "with single trials only the assumed form of the regression tells components apart"
+  } else {
+    sprintf("with fewer than %d, many parameters of %d components have the same likelihood", needed, max(n_components))
+  }
+  em_warn(sprintf("The response %s has at most %s: %s. Use repeated trials, several responses, or fewer components.",
+                  dQuote(response$name, FALSE), count_of(trials, "trial"), why), "identifiability")
 }
 
 # ---- the core's terms ----------------------------------------------------------------------------
@@ -366,6 +376,11 @@ search_mixture <- function(spec, n_components, start, criterion, control, call) 
     em_warn(sprintf("The fit with %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
                     count_components(fit$n_components), fit$message), "not_converged")
   }
+  concerns <- mixture_concerns(fit)
+  if (length(concerns) > 0L) {
+    em_warn(sprintf("In the fit with %s %s. Use fewer components, or share a parameter (`shared = \"sd\"`).",
+                    count_components(fit$n_components), paste(concerns, collapse = "; ")), "near_degenerate")
+  }
   fit
 }
 
@@ -390,7 +405,9 @@ fit_mixture <- function(spec, look, k, start, control, threads) {
     rows <- sort(unique(c(sample.int(spec$n, control$search_rows), which(!is.na(spec$known)))))
     part <- mixture_fit_(mixture_core_data(spec, rows), mixture_core_model(spec, k), start_rows(starts, rows),
                          mixture_control(control, threads), progress_display(control, "starts"))
-    found <- if (part$fitted) list(list(kind = "parameters", method = "sample of the rows", parameters = part$parameters))
+    found <- if (part$fitted) {
+      list(list(kind = "parameters", method = "sample of the rows", parameters = part$parameters))
+    }
     starts <- c(found, utils::head(starts, 3L))
   }
   mixture_fit_(mixture_core_data(spec), mixture_core_model(spec, k), starts, mixture_control(control, threads),
@@ -411,11 +428,15 @@ mixture_control <- function(control, threads) {
 
 mixture_selection <- function(spec, n_components, runs) {
   fitted <- vapply(runs, function(r) isTRUE(r$fitted), NA)
-  value <- function(field) vapply(seq_along(runs), function(i) if (fitted[i]) as.double(runs[[i]][[field]]) else NA_real_, 0)
+  value <- function(field) {
+    vapply(seq_along(runs), function(i) if (fitted[i]) as.double(runs[[i]][[field]]) else NA_real_, 0)
+  }
   loglik <- value("loglik")
   df <- value("df")
   bic <- -2 * loglik + df * log(mixture_nobs(spec))
-  status <- vapply(runs, function(r) if (isTRUE(r$fitted)) r$status else if (is.null(r$status)) "failed" else "degenerate", "")
+  status <- vapply(runs, function(r) {
+    if (isTRUE(r$fitted)) r$status else if (is.null(r$status)) "failed" else "degenerate"
+  }, "")
   message <- vapply(runs, mixture_message, "")
   data.frame(n_components = n_components, loglik = loglik, df = df, AIC = -2 * loglik + 2 * df, BIC = bic,
              ICL = bic - 2 * value("map_entropy"), status = status, message = message)
@@ -465,15 +486,36 @@ build_mixture <- function(spec, k, run, table, criterion, control, threads, call
   fit <- new_em_fit(
     "em_mixture", call, input, mixture_from_core(core, spec, labels), run, df = run$df, nobs = mixture_nobs(spec),
     starts = start_table(run), weights = spec$weights, control = control,
-    n_components = as.integer(k), component_names = labels, family = vapply(spec$responses, function(r) r$family$name, ""),
-    selection = table, criterion = criterion, posterior = if (keep) posterior,
+    n_components = as.integer(k), component_names = labels,
+    family = vapply(spec$responses, function(r) r$family$name, ""), selection = table, criterion = criterion,
+    posterior = if (keep) posterior,
     classification = stats::setNames(max.col(posterior, "first"), spec$row_names), known = spec$known,
     responses = lapply(spec$responses, strip_response), design = strip_design(spec$design), model = model,
     equal_proportions = spec$equal_proportions, fixed = spec$fixed, shared = spec$shared,
-    degeneracy = data.frame(component = labels, size = run$counts[order])
+    degeneracy = mixture_degeneracy(spec, core, run$counts[order], labels)
   )
   fit["data"] <- list(if (control$keep_data) data)
   fit["frame"] <- list(if (control$keep_data) spec$frame)
   fit$n_rows <- spec$n
   fit
+}
+
+# The size of each component, and the least of its spreads relative to the data's.
+mixture_degeneracy <- function(spec, core, sizes, labels) {
+  scales <- lapply(seq_along(spec$responses), function(r) {
+    relative_scale(spec$responses[[r]], core$emission[[r]], spec$responses[[r]]$y)
+  })
+  data.frame(component = labels, size = sizes,
+             relative_scale = suppressWarnings(do.call(pmin, c(scales, na.rm = TRUE))))
+}
+
+# Components that hardly have a size or a spread, in words; none: character().
+mixture_concerns <- function(fit) {
+  table <- fit$degeneracy
+  say <- function(which, words) {
+    if (any(which)) sprintf(words, abbreviate_list(table$component[which])) else character()
+  }
+  c(say(table$size < 1e-3 * fit$nobs / fit$n_rows, "component %s has (almost) no rows: its parameters mean nothing"),
+    say(!is.na(table$relative_scale) & table$relative_scale < narrow_scale,
+        "component %s has (almost) no spread: it sits on a few rows, and its likelihood may have no limit"))
 }

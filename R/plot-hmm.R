@@ -148,6 +148,15 @@ half_step <- function(t) {
   if (length(step) > 0L) stats::median(step) / 2 else 0.5
 }
 
+# How far each row reaches to both sides: to the middle between it and its neighbours, not across long gaps.
+row_reach <- function(t) {
+  half <- half_step(t)
+  n <- length(t$x)
+  step <- ifelse(diff(t$sequence) == 0, diff(t$x) / 2, half)
+  step <- ifelse(step <= 4 * half, step, half)
+  list(left = t$x - c(half, step)[seq_len(n)], right = t$x + c(step, half)[seq_len(n)])
+}
+
 # States in the order of sequences.
 ordered_states <- function(fit) unname(if (is.null(fit$row_order)) fit$states else fit$states[fit$row_order])
 
@@ -168,7 +177,7 @@ state_runs <- function(t, state) {
 # The time axis; several sequences have their own counts, and their names above.
 time_axis <- function(t, look) {
   if (!t$several) {
-    if (is.object(t$like)) dated_axis(t$like, range(t$x)) else graphics::axis(1, las = 0)
+    if (is.object(t$like)) dated_axis(t$like, range(t$x)) else if (is.null(t$like)) count_axis() else graphics::axis(1, las = 0)
     return(invisible())
   }
   most <- if (nrow(t$edges) <= 3L) 3L else 2L
@@ -233,7 +242,6 @@ draw_series <- function(fit, panel, d, t, style, look) {
   panel_axis(panel, 2L)
   draw_sequences(t)
   draw_strip(state_runs(t, d$state), floor - lane, floor, style)
-  half <- half_step(t)
   n <- nrow(d)
   marks <- panel$kind %in% c("binary", "category")
   if (marks) {
@@ -250,8 +258,9 @@ draw_series <- function(fit, panel, d, t, style, look) {
   }
   if (panel$kind == "category") return(graphics::box())
   # a light edge keeps the line visible on points of its own colour
-  graphics::segments(d$x - half, d$mean, d$x + half, d$mean, col = fade("white", 0.8), lwd = 4, lend = 1)
-  graphics::segments(d$x - half, d$mean, d$x + half, d$mean, col = style$colour[d$state], lwd = 2, lend = 1)
+  reach <- row_reach(t)
+  graphics::segments(reach$left, d$mean, reach$right, d$mean, col = fade("white", 0.8), lwd = 4, lend = 1)
+  graphics::segments(reach$left, d$mean, reach$right, d$mean, col = style$colour[d$state], lwd = 2, lend = 1)
   graphics::box()
 }
 
@@ -323,6 +332,7 @@ plot_transition <- function(fit, covariate, look) {
   if (fit$model$transition$kind == "logit") return(plot_transition_covariate(fit, covariate, look))
   p <- fit$parameters$transition
   k <- fit$n_states
+  short <- max(nchar(fit$state_names, "width")) <= 3L
   labels <- cut_middle(fit$state_names, 12L)
   defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, k), ylim = c(k, 0), xlab = if (is.null(look$xlab)) "to state" else look$xlab,
                    ylab = if (is.null(look$ylab)) "from state" else look$ylab, axes = FALSE, xaxs = "i", yaxs = "i")
@@ -335,7 +345,7 @@ plot_transition <- function(fit, covariate, look) {
   room <- min(1.3, 0.7 / max(graphics::strwidth(text, cex = 1)), 0.5 / abs(graphics::strheight("0", cex = 1)))
   graphics::text(at$to - 0.5, at$from - 0.5, text, cex = room, col = ifelse(value > 0.55, "white", "grey15"))
   graphics::axis(1, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, gap.axis = -1)
-  graphics::axis(2, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, las = 1, gap.axis = -1)
+  graphics::axis(2, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, las = if (short) 1 else 0, gap.axis = -1)
   panel_title(look, "Transition probabilities", if (any(impossible)) "-: impossible" else "")
 }
 
@@ -458,6 +468,9 @@ forecast_data <- function(fit, panels, sequences, h, newdata, level, history) {
   table <- predict(fit, newdata, "forecast", h = h, level = max(level), probs = tail)
   quantiles <- as.matrix(table[ncol(table) - rev(seq_along(tail)) + 1L])
   states <- ordered_states(fit)
+  # the table has a row for each column of each response, in their order
+  names <- unique(table$response)
+  first <- cumsum(c(0L, lengths(lapply(seq_along(fit$responses), function(r) response_columns(fit, r)))))
   out <- list()
   for (s in chosen$number) for (panel in panels) {
     mine <- table$sequence == fit$sequences$id[s]
@@ -471,11 +484,12 @@ forecast_data <- function(fit, panels, sequences, h, newdata, level, history) {
       state = states[rows]
     ))
     if (panel$kind == "category") {
-      prob <- vapply(panel$levels, function(l) table$mean[mine & table$response == paste0(panel$name, "[", l, "]")], numeric(steps))
+      prob <- vapply(names[first[panel$r] + seq_along(panel$levels)], function(name) table$mean[mine & table$response == name],
+                     numeric(steps))
       one$prob <- matrix(prob, steps)
       one$future <- data.frame(x = end + seq_len(steps), mean = NA_real_)
     } else {
-      mine <- which(mine & table$response == panel$forecast)
+      mine <- which(mine & table$response == names[first[panel$r] + panel$column])
       one$future <- data.frame(x = end + seq_along(mine), mean = table$mean[mine])
       one$lower <- quantiles[mine, seq_along(level), drop = FALSE]
       one$upper <- quantiles[mine, length(level) + seq_along(level), drop = FALSE]

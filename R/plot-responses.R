@@ -24,8 +24,7 @@ response_panels <- function(fit, response, most = 4L) {
     columns <- if (one$family$columns %in% c("counts", "several")) one$columns else one$name
     full <- if (length(names) > 1L && length(columns) > 1L) paste0(one$name, "[", columns, "]") else columns
     lapply(seq_along(columns), function(j) {
-      list(r = r, column = j, name = full[j], kind = kind, levels = one$levels,
-           forecast = if (length(columns) > 1L) paste0(one$name, "[", columns[j], "]") else one$name)
+      list(r = r, column = j, name = full[j], kind = kind, levels = one$levels)
     })
   }), recursive = FALSE)
   if (length(out) > most) {
@@ -89,7 +88,7 @@ panel_axis <- function(panel, side) {
     category = {
       # names too long for the margin stand upright, as long as there is room
       short <- max(nchar(panel$levels, "width")) <= 3L
-      room <- graphics::par("pin")[2L] / abs(diff(graphics::par("usr")[3:4])) / graphics::strwidth("m", "inches", cex = 0.85)
+      room <- graphics::par("pin")[2L] / abs(diff(graphics::par("usr")[3:4])) / graphics::strwidth("n", "inches", cex = 0.85)
       graphics::axis(side, at = seq_along(panel$levels), labels = if (short) panel$levels else cut_middle(panel$levels, max(5L, floor(room))),
                      las = if (short) 1 else 0, gap.axis = -1, cex.axis = 0.85)
     },
@@ -163,6 +162,8 @@ plot_response_density <- function(fit, core, panels, posterior, style, labels, w
   legend <- if (all(stacked)) {
     list(labels = c("data", labels), pch = 22, pt.bg = c("grey75", fade(style$colour, 0.75)), col = c("grey75", style$colour),
          pt.cex = 1.5, show = look$legend)
+  } else if (length(labels) > 5L) {
+    list(labels = c("all", labels), col = c("grey15", style$colour), pch = 15, pt.cex = 1.3, show = look$legend)
   } else {
     list(labels = c(whole, labels), col = c("grey15", style$colour), lwd = 2.2, seg.len = 1.4, show = look$legend)
   }
@@ -174,7 +175,7 @@ plot_response_density <- function(fit, core, panels, posterior, style, labels, w
                xaxt = if (own_axis(panel)) "n" else "s", yaxs = "i")
     if (panel$kind == "category") category_axis(panel$levels) else panel_axis(panel, 1L)
     if (stacked[i]) return(draw_stacked_bars(d, style))
-    graphics::rect(d$bars$left, 0, d$bars$right, d$bars$height, col = "grey88", border = "white")
+    draw_bars(d$bars, "grey88")
     total <- rowSums(d$densities)
     few <- d$discrete && length(d$at) <= 60L
     for (k in seq_len(ncol(d$densities))) {
@@ -185,6 +186,17 @@ plot_response_density <- function(fit, core, panels, posterior, style, labels, w
     if (few && ncol(d$densities) > 1L) graphics::points(d$at, total, col = "grey15", pch = 16, cex = 0.6)
     graphics::box()
   }, layout = wide_layout(length(panels)))
+}
+
+# Bars of a histogram; of many the borders would be all that is seen.
+draw_bars <- function(bars, colour) {
+  graphics::rect(bars$left, 0, bars$right, bars$height, col = colour, border = if (nrow(bars) > 60L) colour else "white")
+}
+
+# An axis of whole numbers without exponents.
+count_axis <- function() {
+  at <- graphics::axTicks(1L)
+  graphics::axis(1, at = at, labels = format(at, big.mark = ",", scientific = FALSE, trim = TRUE), las = 0)
 }
 
 # Rows and columns of panels: up to three side by side.
@@ -262,7 +274,7 @@ draw_residual_histogram <- function(z, look) {
   h <- residual_bars(z[is.finite(z)])
   at <- seq(min(h$left), max(h$right), length.out = 201L)
   open_panel(range(at), c(0, 1.05 * max(h$height, stats::dnorm(0))), "residuals", "density", look, yaxs = "i")
-  graphics::rect(h$left, 0, h$right, h$height, col = "grey85", border = "white")
+  draw_bars(h, "grey85")
   graphics::lines(at, stats::dnorm(at), col = em_palette(1L), lwd = 2)
   graphics::box()
 }
@@ -271,7 +283,10 @@ draw_residual_histogram <- function(z, look) {
 draw_residual_points <- function(x, z, colour, xlab, look) {
   shown <- which(is.finite(z) & is.finite(x))
   shown <- shown[rows_to_draw(length(shown), 3000L)]
+  rows <- xlab == "row"
+  if (rows) look$more$xaxt <- "n"
   open_panel(range(x[shown]), range(z[shown], -2, 2), xlab, "residuals", look)
+  if (rows) count_axis()
   graphics::abline(h = c(-1.96, 0, 1.96), col = "grey60", lty = c(2, 1, 2))
   many <- length(shown) > 800L
   graphics::points(x[shown], z[shown], pch = 16, cex = if (many) 0.4 else 0.65, col = fade(colour[shown], if (many) 0.5 else 0.75))

@@ -2,9 +2,9 @@
 # formulas and data to what the core takes, for the data of a fit and for new data.
 #
 # A design is list(x = n x p or NULL when there is an intercept alone, offset = n or NULL, intercept = its column or 0,
-# names = p names, variables = what new data must have, terms, xlevels, contrasts, centre, scale). The core sees columns that are centred and divided by
-# their standard deviations, users see coefficients of the columns as they wrote them; design_to_core() and
-# design_from_core() go between the two, exactly.
+# names = p names, variables = what new data must have, terms, xlevels, contrasts, centre, scale). The core sees columns
+# that are centred and divided by their standard deviations, users see coefficients of the columns as they wrote them;
+# design_to_core() and design_from_core() go between the two, exactly.
 #
 # A response is list(name, family, link, info, levels, columns, y = n x c, design, formula, options, fixed, shared); its
 # natural parameters are an m x K matrix (see family.R).
@@ -18,7 +18,8 @@ check_data_frame <- function(data, name = "data") {
   if (!is.data.frame(data) && !is.list(data)) check_fails(name, "a data frame", data, "data_type")
   if (!is.data.frame(data)) {
     lengths <- unique(lengths(data))
-    if (length(lengths) != 1L) em_abort(sprintf("`%s` is a list of unequal lengths; give a data frame.", name), "data_type")
+    if (length(lengths) != 1L) em_abort(sprintf("`%s` is a list of unequal lengths; give a data frame.", name),
+                                        "data_type")
     data <- as.data.frame(data, optional = TRUE)
   }
   data
@@ -68,7 +69,8 @@ design_of <- function(terms, frame, n, what, like = NULL) {
 new_design <- function(x, offset, intercept, names, terms, xlevels, contrasts) {
   p <- length(names)
   list(x = x, offset = if (!is.null(offset)) as.double(offset), intercept = intercept, names = names,
-       variables = character(), terms = terms, xlevels = xlevels, contrasts = contrasts, centre = rep(0, p), scale = rep(1, p))
+       variables = character(), terms = terms, xlevels = xlevels, contrasts = contrasts, centre = rep(0, p),
+       scale = rep(1, p))
 }
 
 # A covariate has no missing values: its value is part of the model of the rows that have responses.
@@ -250,7 +252,8 @@ check_formulas <- function(formulas) {
   fine <- is.list(formulas) && length(formulas) > 0L &&
     all(vapply(formulas, function(f) inherits(f, "formula") && length(f) == 3L, NA))
   if (!fine) {
-    em_abort("The model must be a formula with a response, such as y ~ 1 or y ~ x, or a list of such formulas.", "formula")
+    em_abort("The model must be a formula with a response, such as y ~ 1 or y ~ x, or a list of such formulas.",
+             "formula")
   }
   formulas
 }
@@ -262,7 +265,8 @@ response_names <- function(formulas) {
   if (!is.null(given)) names <- ifelse(is.na(given) | given == "", names, given)
   twice <- names[duplicated(names)]
   if (length(twice) > 0L) {
-    em_abort(sprintf("Two responses are called %s; name the formulas in the list.", dQuote(twice[1L], FALSE)), "formula")
+    em_abort(sprintf("Two responses are called %s; name the formulas in the list.", dQuote(twice[1L], FALSE)),
+             "formula")
   }
   unname(names)
 }
@@ -365,9 +369,15 @@ by_response <- function(value, names, argument) {
 }
 
 # The natural parameters' places (1 .. m K) in the shape in which users see them.
-natural_places <- function(response, n_components) {
+natural_places <- function(response, n_components, labels = NULL) {
   m <- n_natural(response)
-  response$family$from_natural(matrix(seq_len(m * n_components), m), response_info(response))
+  # Numbers between 0 and 1 on their way: families bring angles into their range.
+  scale <- m * n_components + 1
+  places <- matrix(seq_len(m * n_components) / scale, m, dimnames = list(NULL, labels))
+  lapply(response$family$from_natural(places, response_info(response)), function(x) {
+    x[] <- round(x * scale)
+    x
+  })
 }
 
 n_natural <- function(response) {
@@ -402,7 +412,8 @@ fixed_natural <- function(response, fixed, n_components) {
     value <- fixed[[name]]
     place <- places[[name]]
     if (!is.numeric(value) && !all(is.na(value)) || length(value) != length(place)) {
-      em_abort(sprintf("`fixed` of the response %s: %s must have %s (NA where free), not %s.", dQuote(response$name, FALSE),
+      em_abort(sprintf("`fixed` of the response %s: %s must have %s (NA where free), not %s.",
+                       dQuote(response$name, FALSE),
                        name, shape_words(place), shape_words(value)), "fixed")
     }
     out[as.vector(place)] <- as.double(value)

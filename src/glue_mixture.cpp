@@ -12,8 +12,8 @@ namespace {
 // A mixture's data and model as R gives them:
 // - data: responses (a list of specifications, see glue_response.h), n, known (n or NULL), weights (n or NULL),
 //   x_proportions (n x q or NULL);
-// - model: n_components, proportions = list(kind = "free", "equal", "fixed" or "logit", fixed = K numbers, NA where free),
-//   least_size (see ResponseMixture).
+// - model: n_components, proportions = list(kind = "free", "equal", "fixed" or "logit", fixed = K numbers, NA where
+//   free), least_size (see ResponseMixture).
 class MixtureInput {
  public:
   MixtureInput(const Rcpp::List& data, const Rcpp::List& model)
@@ -91,8 +91,9 @@ Rcpp::List from_state(const MixtureState& state) {
   return Rcpp::List::create(Rcpp::Named("proportions") = state.proportions, Rcpp::Named("emission") = emission);
 }
 
-// A start of a fit: parameters, posteriors, or a partition of which `certainty` says how sure it is: a row belongs to its
-// component with this probability, and else to any in proportion to their sizes, so that small ones are not drowned.
+// A start of a fit: parameters, posteriors, or a partition of which `certainty` says how sure it is: a row belongs to
+// its component with this probability, and else to any in proportion to their sizes, so that small ones are not
+// drowned.
 struct MixtureStart {
   std::string kind;
   MixtureState state;
@@ -302,9 +303,9 @@ Rcpp::List mixture_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rc
   return out;
 }
 
-// What of the rows at given parameters: "posterior" (n x K; NaN where a row is impossible), "proportions" (n x K, before
-// the responses are seen), "component" (n x K log densities given the component), "log_density" (n, of the mixture) or
-// "summary" (loglik, map_entropy, soft_entropy, impossible_row).
+// What of the rows at given parameters: "posterior" (n x K; NaN where a row is impossible), "proportions" (n x K,
+// before the responses are seen), "component" (n x K log densities given the component), "log_density" (n, of the
+// mixture) or "summary" (loglik, map_entropy, soft_entropy, impossible_row).
 // [[Rcpp::export(rng = false)]]
 SEXP mixture_evaluate_(Rcpp::List data, Rcpp::List model, Rcpp::List parameters, std::string what, int threads) {
   const MixtureInput input(data, model);

@@ -2,16 +2,16 @@
 
 # A mixture of K Poisson distributions as the core takes it.
 poisson_data <- function(y, weights = NULL, known = NULL, x_proportions = NULL) {
-  list(responses = list(list(name = "y", family = "poisson", y = matrix(as.double(y)), x = NULL, offset = NULL, link = "log",
-                             options = list(covariance = "VVV", n_parts = 2L, n_categories = 0L), fixed = NULL, shared = NULL)),
-       n = length(y), known = known, weights = weights, x_proportions = x_proportions)
+  response <- list(name = "y", family = "poisson", y = matrix(as.double(y)), x = NULL, offset = NULL, link = "log",
+                   options = list(covariance = "VVV", n_parts = 2L, n_categories = 0L), fixed = NULL, shared = NULL)
+  list(responses = list(response), n = length(y), known = known, weights = weights, x_proportions = x_proportions)
 }
 poisson_model <- function(k, kind = "free", fixed = NULL) {
   list(n_components = k, proportions = list(kind = kind, fixed = fixed), least_size = 0)
 }
 core_settings <- function(..., threads = 1L) {
-  utils::modifyList(list(tol = 1e-13, max_iter = 1000L, accelerator = "none", n_short = 10L, n_polish = 1L, threads = threads),
-                    list(...))
+  settings <- list(tol = 1e-13, max_iter = 1000L, accelerator = "none", n_short = 10L, n_polish = 1L, threads = threads)
+  utils::modifyList(settings, list(...))
 }
 at <- function(p, lambda) list(proportions = matrix(p), emission = list(matrix(lambda, 1L)))
 as_start <- function(parameters) list(list(kind = "parameters", method = "given", parameters = parameters))
@@ -29,7 +29,8 @@ test_that("rows are evaluated by definition, in every tile", {
   expect_equal(mixture_evaluate_(data, model, at(p, lambda), "component", 1L), joint, tolerance = 1e-12)
   total <- exp(joint) * rep(p, each = 3000)
   expect_equal(mixture_evaluate_(data, model, at(p, lambda), "log_density", 2L), log(rowSums(total)), tolerance = 1e-12)
-  expect_equal(mixture_evaluate_(data, model, at(p, lambda), "posterior", 1L), total / rowSums(total), tolerance = 1e-12)
+  z <- mixture_evaluate_(data, model, at(p, lambda), "posterior", 1L)
+  expect_equal(z, total / rowSums(total), tolerance = 1e-12)
   sums <- mixture_evaluate_(data, model, at(p, lambda), "summary", 1L)
   z <- (total / rowSums(total))[!is.na(y), ]
   expect_equal(unlist(sums[1:3]), c(loglik = sum(log(rowSums(total))), map_entropy = sum(log(apply(z, 1, max))),
@@ -43,7 +44,8 @@ test_that("one iteration is that of plain EM", {
   lambda <- c(1, 6)
   z <- vapply(1:2, function(k) p[k] * stats::dpois(y, lambda[k]), numeric(400))
   z <- w * z / rowSums(z)
-  run <- mixture_fit_(poisson_data(y, w), poisson_model(2L), as_start(at(p, lambda)), core_settings(max_iter = 1L), NULL)
+  start <- as_start(at(p, lambda))
+  run <- mixture_fit_(poisson_data(y, w), poisson_model(2L), start, core_settings(max_iter = 1L), NULL)
   expect_equal(as.vector(run$parameters$proportions), colSums(z) / sum(z), tolerance = 1e-12)
   # One Newton step in log lambda, guarded, is near the maximum of the complete-data likelihood and on its way there.
   full <- colSums(z * y) / colSums(z)

@@ -31,7 +31,8 @@ test_that("responses outside a family's support are named by row and value", {
 test_that("n_states must be whole numbers that the data can support", {
   d <- input_speed()
   expect_refused("n_states", "missing", rt ~ 1, data = d)
-  for (bad in list(0, 1.5, "a", NA, -1, numeric())) expect_refused("n_states", "whole numbers", rt ~ 1, data = d, n_states = bad)
+  for (bad in list(0, 1.5, "a", NA, -1, numeric())) expect_refused("n_states", "whole numbers", rt ~ 1, data = d,
+                                                                   n_states = bad)
   expect_refused("n_states", "439 rows", rt ~ 1, data = d, n_states = 440)
   expect_refused("n_states", "State 3 cannot be reached within the 2 rows", rt ~ 1, data = d[1:6, ], n_states = 3,
                  ntimes = c(2, 2, 2), initial = c(1, 0, 0), topology = rbind(c(1, 1, 0), c(0, 1, 1), c(0, 0, 1)))
@@ -40,9 +41,11 @@ test_that("n_states must be whole numbers that the data can support", {
 test_that("times must increase within a sequence", {
   d <- input_speed()
   expect_refused("time", "row 169 has time 1 after a later one in row 168", rt ~ 1, data = d, n_states = 2, time = t)
-  expect_refused("time", "sequence \"2\", row 171 has time 2 like row 170", rt ~ 1, data = transform(d, t = replace(t, 171, 2)),
+  expect_refused("time", "sequence \"2\", row 171 has time 2 like row 170", rt ~ 1,
+                 data = transform(d, t = replace(t, 171, 2)),
                  n_states = 2, id = ~ id, time = ~ t)
-  expect_refused("time", "missing in row 5", rt ~ 1, data = transform(d, t = replace(t, 5, NA)), n_states = 2, id = id, time = t)
+  expect_refused("time", "missing in row 5", rt ~ 1, data = transform(d, t = replace(t, 5, NA)), n_states = 2, id = id,
+                 time = t)
 })
 
 test_that("sequences must be complete and not empty", {
@@ -50,7 +53,8 @@ test_that("sequences must be complete and not empty", {
   expect_refused("ntimes", "sequence 2 is empty", rt ~ 1, data = d, n_states = 2, ntimes = c(168, 0, 271))
   expect_refused("ntimes", "439 rows", rt ~ 1, data = d, n_states = 2, ntimes = c(168, 134))
   expect_refused("ntimes", "exclude", rt ~ 1, data = d, n_states = 2, ntimes = 439, id = id)
-  expect_refused("id", "missing in row 7", rt ~ 1, data = transform(d, id = replace(id, 7, NA)), n_states = 2, id = ~ id)
+  expect_refused("id", "missing in row 7", rt ~ 1, data = transform(d, id = replace(id, 7, NA)), n_states = 2,
+                 id = ~ id)
   expect_refused("id", "439 rows", rt ~ 1, data = d, n_states = 2, id = 1:3)
 })
 
@@ -73,9 +77,11 @@ test_that("starts of the wrong shape are told what they lack", {
 test_that("covariates must be complete, and responses cannot be missing from the formula", {
   d <- input_speed()
   holes <- transform(d, Pacc = replace(Pacc, 5, NA))
-  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5", rt ~ 1, data = holes, n_states = 2,
+  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5", rt ~ 1, data = holes,
+                 n_states = 2,
                  transition = ~ Pacc)
-  expect_refused("missing_covariate", "of the initial distribution", rt ~ 1, data = holes, n_states = 2, initial = ~ Pacc)
+  expect_refused("missing_covariate", "of the initial distribution", rt ~ 1, data = holes, n_states = 2,
+                 initial = ~ Pacc)
   expect_refused("missing_covariate", "of the response \"rt\"", rt ~ Pacc, data = holes, n_states = 2)
   expect_refused("formula", "with a response", ~ rt, data = d, n_states = 2)
   expect_refused("formula", "nothere", rt ~ nothere, data = d, n_states = 2)

@@ -7,10 +7,12 @@ methods_fit <- local({
     if (is.null(fits[[which]])) {
       speed <- hmm_data("speed")
       speed$id <- rep(c("s1", "s2", "s3"), c(168, 134, 137))
-      quick <- function(...) with_seed(1, em_hmm(..., control = em_control(progress = FALSE, n_starts = 8, n_polish = 4)))
+      control <- em_control(progress = FALSE, n_starts = 8, n_polish = 4)
+      quick <- function(...) with_seed(1, em_hmm(..., control = control))
       fits[[which]] <<- switch(which,
         plain = quick(rt ~ 1, data = speed, n_states = 2),
-        panel = quick(list(rt ~ 1, corr ~ 1), data = speed, n_states = 2, family = list("gaussian", "categorical"), id = ~ id),
+        panel = quick(list(rt ~ 1, corr ~ 1), data = speed, n_states = 2, family = list("gaussian", "categorical"),
+                      id = ~ id),
         covariate = quick(rt ~ Pacc, data = speed, n_states = 2, transition = ~ Pacc, id = ~ id),
         counts = quick(hmm_data("quakes")[[1]], n_states = 3, family = "poisson", initial = "stationary"))
     }
@@ -20,8 +22,8 @@ methods_fit <- local({
 
 test_that("coefficients are named by parameter and state", {
   expect_named(coef(methods_fit()), c(
-    "initial[1]", "initial[2]", "transition[1,1]", "transition[1,2]", "transition[2,1]", "transition[2,2]", "mean[1]", "mean[2]",
-    "sd[1]", "sd[2]"
+    "initial[1]", "initial[2]", "transition[1,1]", "transition[1,2]", "transition[2,1]", "transition[2,2]",
+    "mean[1]", "mean[2]", "sd[1]", "sd[2]"
   ))
   fit <- methods_fit("panel")
   expect_equal(coef(fit)[["rt.mean[2]"]], fit$parameters$emission$rt$mean[["2"]])
@@ -114,7 +116,8 @@ test_that("expected responses average the states, and residuals are what is left
   expect_equal(unname(rowSums(expected[, 2:3])), rep(1, 439))
   expect_equal(fitted(fit), expected)
   expect_equal(unname(residuals(fit, "response")[, "rt"]), unname(fit$frame$rt - expected[, "rt"]))
-  expect_equal(unname(residuals(fit, "response")[, "corr[cor]"]), unname((fit$frame$corr == "cor") - expected[, "corr[cor]"]))
+  expect_equal(unname(residuals(fit, "response")[, "corr[cor]"]),
+               unname((fit$frame$corr == "cor") - expected[, "corr[cor]"]))
 })
 
 test_that("forecasts are the mixture of the states h steps ahead", {
@@ -269,7 +272,8 @@ test_that("print shows the model, its criteria, states and transitions", {
 
 test_that("summary says what was counted, which timing, how long states last, and standard errors on request", {
   output <- paste(capture.output(print(summary(methods_fit("covariate"), se = TRUE))), collapse = "\n")
-  for (text in c("439 rows that observe at least one response", "covariates of row\\s+t - 1", "long-run share", "std. error",
+  for (text in c("439 rows that observe at least one response", "covariates of row\\s+t - 1", "long-run share",
+                 "std. error",
                  "at the bound of its range")) {
     expect_match(output, text)
   }

@@ -4,12 +4,14 @@
 hmm_panel <- function() {
   with_seed(4, {
     n <- c(40, 1, 60)
-    state <- unlist(lapply(n, function(m) Reduce(function(s, u) if (u < 0.15) 3 - s else s, stats::runif(m - 1), 1, accumulate = TRUE)))
+    state <- unlist(lapply(n, function(m) Reduce(function(s, u) if (u < 0.15) 3 - s else s, stats::runif(m - 1), 1,
+                                                 accumulate = TRUE)))
     data.frame(id = rep(c("b", "c", "a"), n), t = sequence(n), x = stats::rnorm(101), state = state,
                y = stats::rnorm(101, c(0, 3)[state], c(1, 0.6)[state]), count = stats::rpois(101, c(2, 8)[state]))
   })
 }
-quick <- function(...) quietly(with_seed(1, em_hmm(..., control = em_control(progress = FALSE, n_starts = 8, n_polish = 4))))
+quick_control <- em_control(progress = FALSE, n_starts = 8, n_polish = 4)
+quick <- function(...) quietly(with_seed(1, em_hmm(..., control = quick_control)))
 
 test_that("a fit has the fields that the help page promises", {
   d <- hmm_panel()
@@ -62,7 +64,8 @@ test_that("states are in the order of the first response's mean, or as order_by 
   formulas <- list(y ~ 1, count ~ 1)
   family <- list("gaussian", "poisson")
   plain <- quick(formulas, data = d, n_states = 2, family = family)
-  turned <- quick(formulas, data = transform(d, count = max(count) - count), n_states = 2, family = family, order_by = "count")
+  turned <- quick(formulas, data = transform(d, count = max(count) - count), n_states = 2, family = family,
+                  order_by = "count")
   expect_false(is.unsorted(turned$parameters$emission$count$lambda))
   expect_true(is.unsorted(turned$parameters$emission$y$mean))
   by_sd <- quick(formulas, data = d, n_states = 2, family = family, order_by = c("y", "sd"))
@@ -139,7 +142,8 @@ test_that("impossible transitions stay impossible", {
 
 test_that("fixed values are kept and shared ones are equal", {
   d <- hmm_panel()
-  fit <- quick(y ~ x, data = d, n_states = 2, fixed = list(initial = c(.3, .7), transition = rbind(c(.8, .2), NA), sd = c(NA, .5)),
+  fit <- quick(y ~ x, data = d, n_states = 2, fixed = list(initial = c(.3, .7), transition = rbind(c(.8, .2), NA),
+                                                           sd = c(NA, .5)),
                shared = "x")
   p <- fit$parameters
   expect_equal(unname(p$initial), c(.3, .7))
@@ -192,7 +196,8 @@ test_that("a previous fit is a start for a model with covariates", {
 test_that("results depend on the seed and not on threads", {
   d <- hmm_panel()
   run <- function(threads) {
-    with_seed(7, quietly(em_hmm(y ~ 1, data = d, n_states = 3, control = em_control(threads = threads, progress = FALSE))))
+    with_seed(7, quietly(em_hmm(y ~ 1, data = d, n_states = 3,
+                                control = em_control(threads = threads, progress = FALSE))))
   }
   one <- run(1)
   two <- run(2)

@@ -42,7 +42,8 @@ test_that("an intercept that is fixed or shared keeps its meaning: columns are t
 test_that("fixed parameters are put where the core has them", {
   response <- two_components(y ~ 1, fixed = list(sd = c(NA, 0.2)))[[1]]
   expect_equal(core_response(response)$fixed, cbind(c(NA, NA), c(NA, 0.2)))
-  response <- two_components(list(y ~ 1, count ~ 1), list("gaussian", "poisson"), fixed = list(count = list(lambda = c(3, NA))))
+  response <- two_components(list(y ~ 1, count ~ 1), list("gaussian", "poisson"),
+                             fixed = list(count = list(lambda = c(3, NA))))
   expect_null(core_response(response$y)$fixed)
   expect_equal(core_response(response$count)$fixed, cbind(3, NA))
 })
@@ -69,22 +70,28 @@ test_that("new data get the columns that the data of the fit had: levels, scales
 
 test_that("categories of new data are those of the fit", {
   responses <- two_components(choice ~ 1, "categorical")
-  expect_equal(response_specs_new(responses, data.frame(choice = c("yes", NA, "yes")))$responses[[1]]$y, cbind(c(1, NA, 1)))
-  expect_error(response_specs_new(responses, data.frame(choice = "maybe")), "row 1 .* \"maybe\"", class = "em_error_newdata")
+  expect_equal(response_specs_new(responses, data.frame(choice = c("yes", NA, "yes")))$responses[[1]]$y,
+               cbind(c(1, NA, 1)))
+  expect_error(response_specs_new(responses, data.frame(choice = "maybe")), "row 1 .* \"maybe\"",
+               class = "em_error_newdata")
 })
 
 test_that("responses that new data lack are missing where they are not needed, and an error where they are", {
   responses <- two_components(y ~ x)
-  expect_equal(response_specs_new(responses, data.frame(x = 1:2), need_response = FALSE)$responses[[1]]$y, cbind(c(NA_real_, NA)))
-  expect_error(response_specs_new(responses, data.frame(x = 1:2)), "lacks the variable \"y\"", class = "em_error_newdata")
-  expect_error(response_specs_new(responses, data.frame(y = 1:2)), "lacks the covariate \"x\"", class = "em_error_newdata")
+  expect_equal(response_specs_new(responses, data.frame(x = 1:2), need_response = FALSE)$responses[[1]]$y,
+               cbind(c(NA_real_, NA)))
+  expect_error(response_specs_new(responses, data.frame(x = 1:2)), "lacks the variable \"y\"",
+               class = "em_error_newdata")
+  expect_error(response_specs_new(responses, data.frame(y = 1:2)), "lacks the covariate \"x\"",
+               class = "em_error_newdata")
 })
 
 test_that("a missing covariate is an error that names column and row; a missing response is not", {
   d <- input_data()
   d$x[c(7, 9)] <- NA
   failed <- tryCatch(two_components(y ~ log(x), data = d), em_error_missing_covariate = identity)
-  expect_match(conditionMessage(failed), "\"log(x)\" of the response \"y\" is missing in row 7 (and in 1 more)", fixed = TRUE)
+  expect_match(conditionMessage(failed), "\"log(x)\" of the response \"y\" is missing in row 7 (and in 1 more)",
+               fixed = TRUE)
   expect_equal(failed$rows, c(7L, 9L))
   expect_equal(which(is.na(two_components(x ~ 1, data = d)[[1]]$y)), c(7L, 9L))
 })
@@ -125,7 +132,8 @@ test_that("responses of the wrong kind are named with the remedy", {
 })
 
 test_that("names that parameters do not have are an error that lists those they have", {
-  expect_error(two_components(y ~ x, shared = "slope"), "coefficients, sd, \\(Intercept\\), x", class = "em_error_shared")
+  expect_error(two_components(y ~ x, shared = "slope"), "coefficients, sd, \\(Intercept\\), x",
+               class = "em_error_shared")
   expect_error(two_components(y ~ 1, fixed = list(variance = 1)), "mean, sd", class = "em_error_fixed")
   expect_error(two_components(y ~ 1, fixed = list(sd = 1:3)), "3 values", class = "em_error_fixed")
   expect_error(two_components(list(y ~ 1, count ~ 1), c("gaussian", "poisson"), shared = "sd"), "named by response",

@@ -1,5 +1,5 @@
-// The law of the component of each row of a mixture: mixing proportions, or a multinomial logit of covariates (concomitant
-// variables). (formulas.Rmd, T6)
+// The law of the component of each row of a mixture: mixing proportions, or a multinomial logit of covariates
+// (concomitant variables).
 #pragma once
 #include <Eigen/Dense>
 #include <algorithm>
@@ -35,11 +35,14 @@ class MixtureProportions {
   };
 
   MixtureProportions(size_t n_components, const ProportionsOptions& options)
-      : n_components_(n_components), options_(options), independent_(n_components, {options.equal, false, options.fixed}) {
+      : n_components_(n_components),
+        options_(options),
+        independent_(n_components, {options.equal, false, options.fixed}) {
     if (options.x)
       logit_.reset(new MultinomialLogit(n_components, options.n_covariates, std::vector<bool>(n_components, true), 0));
     for (size_t k = 0; k < n_components; ++k)
-      if (!options.equal && (options.fixed.empty() || std::isnan(options.fixed[k]))) free_.push_back(static_cast<Index>(k));
+      if (!options.equal && (options.fixed.empty() || std::isnan(options.fixed[k])))
+        free_.push_back(static_cast<Index>(k));
     // A single free proportion is what the fixed ones leave.
     independent_.m_step(VectorXd::Ones(static_cast<Index>(n_components)));
   }

@@ -103,9 +103,10 @@ class ResponseMixture final : public EmModel {
     AlignedBuffer weight, joint, marginal;
   };
 
-  // A component must rest on `least_size` weighted rows, or it has vanished: with fewer, one that has a dispersion of its
-  // own could fit them exactly. `interrupt` (may be null) is asked between slices of a sweep, from the thread that runs
-  // it. `impossible` (may be null) gets the first row that any e_step() finds impossible under every component.
+  // A component must rest on `least_size` weighted rows, or it has vanished: with fewer, one that has a dispersion of
+  // its own could fit them exactly. `interrupt` (may be null) is asked between slices of a sweep, from the thread
+  // that runs it. `impossible` (may be null) gets the first row that any e_step() finds impossible under every
+  // component.
   ResponseMixture(const MixtureRows& rows, MixtureProportions proportions, ResponseSet responses, double least_size,
                   int threads, Interrupt* interrupt, std::atomic<size_t>* impossible)
       : rows_(rows),
@@ -181,7 +182,8 @@ class ResponseMixture final : public EmModel {
   }
 
   // The parameters that maximise the expected complete-data log-likelihood of given posteriors, or nearly: a few
-  // iterations where an M-step is one Newton step. posterior(row, k) need not sum to 1 over k: rows without a say have 0.
+  // iterations where an M-step is one Newton step. posterior(row, k) need not sum to 1 over k: rows without a say
+  // have 0.
   template <class Posterior>
   bool start_from_posterior(const Posterior& posterior) {
     responses_.set_overall();
@@ -341,8 +343,8 @@ class ResponseMixture final : public EmModel {
   }
 
   // For every tile, fill(tile, space) leaves weighted posteriors in space.joint and returns a share of the
-  // log-likelihood (`observed`: of the observed data); their statistics are added up, and the chunks' folded in their order. Slices are cut by the number of
-  // rows, not by the clock, so that the order of the sums is always the same.
+  // log-likelihood (`observed`: of the observed data); their statistics are added up, and the chunks' folded in their
+  // order. Slices are cut by the number of rows, not by the clock, so that the order of the sums is always the same.
   template <class Fill>
   Objective sweep(const Fill& fill, bool observed = false) {
     const size_t size = n_statistics(), n_chunks = rows_.n_chunks();
