@@ -193,7 +193,10 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
   row_names <- problem$input$specs$row_names
   if (keep) dimnames(posterior) <- list(row_names, labels)
   path <- hmm_core(hmm_viterbi_(data, model, core, threads), order)
-  each <- evaluate("loglik")
+  # One sequence: its log-likelihood is known, without its weight.
+  each <- if (length(problem$sequences$lengths) > 1L) evaluate("loglik")$sequences else {
+    run$loglik / (if (is.null(data$weights)) 1 else data$weights[1L])
+  }
   input <- list(formula = problem$input$formula, terms = NULL, variables = names(problem$responses),
                 row_names = row_names)
   fit <- new_em_fit(
@@ -202,7 +205,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
     n_states = k, state_names = labels, timing = problem$timing, topology = problem$topology,
     initial_kind = model$initial$kind, posterior = posterior,
     states = named_rows(user_rows(path$states, order), row_names),
-    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each$sequences),
+    sequences = data.frame(id = problem$sequences$labels, n = problem$sequences$lengths, loglik = each),
     counts = stats::setNames(counts, labels), degeneracy = state_table(parameters, counts, labels, problem, core),
     selection = selection, known = problem$known, fixed = problem$fixed, shared = problem$shared, order_by = order_by,
     model = model, responses = lapply(problem$responses, strip_response), design = lapply(problem$design, strip_design),

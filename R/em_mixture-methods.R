@@ -612,8 +612,11 @@ print.summary.em_mixture <- function(x, digits = max(3L, getOption("digits") - 3
   cat(mixture_title(fit), "", hmm_fit_lines(x$fit_table), sep = "\n")
   cat("\nTrust report\n")
   missing <- missing_responses(fit)
+  concerns <- mixture_concerns(fit)
   print_report(c(
     report_convergence(x), report_starts(x),
+    degeneracy = if (length(concerns) == 0L) "no component is near-degenerate." else
+      paste0(paste(concerns, collapse = "; "), "."),
     identification = if (!x$se) "not checked; summary(se = TRUE) does." else if (length(x$not_identified) == 0L)
       "all parameters are identified." else paste0("NOT identified: ", abbreviate_list(x$not_identified), "."),
     "missing values" = missing

@@ -80,7 +80,8 @@
 #'   `status`, `message`.
 #' - `trace`: `iteration`, `loglik`, `log_prior`, `objective`, `step`; `starts`: `start`, `method`, `loglik`, `status`,
 #'   `iterations`, `best`.
-#' - `degeneracy`: for each component its size, the sum of its posterior probabilities.
+#' - `degeneracy`: for each component its `size`, the sum of its posterior probabilities, and its `relative_scale`, the
+#'   least of its standard deviations relative to that of the data (NA for families without one).
 #' - `call`, `formula`, `variables` (names of the responses), `row_names`, `frame` (the variables), `data` (as the
 #'   core takes them), `weights`, `known`, `responses`, `design` and `model` (how they are made of data),
 #'   `equal_proportions`, `fixed`, `shared`, `criterion`, `control`, `na_action`.
@@ -375,6 +376,11 @@ search_mixture <- function(spec, n_components, start, criterion, control, call) 
     em_warn(sprintf("The fit with %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
                     count_components(fit$n_components), fit$message), "not_converged")
   }
+  concerns <- mixture_concerns(fit)
+  if (length(concerns) > 0L) {
+    em_warn(sprintf("In the fit with %s %s. Use fewer components, or share a parameter (`shared = \"sd\"`).",
+                    count_components(fit$n_components), paste(concerns, collapse = "; ")), "near_degenerate")
+  }
   fit
 }
 
@@ -486,10 +492,30 @@ build_mixture <- function(spec, k, run, table, criterion, control, threads, call
     classification = stats::setNames(max.col(posterior, "first"), spec$row_names), known = spec$known,
     responses = lapply(spec$responses, strip_response), design = strip_design(spec$design), model = model,
     equal_proportions = spec$equal_proportions, fixed = spec$fixed, shared = spec$shared,
-    degeneracy = data.frame(component = labels, size = run$counts[order])
+    degeneracy = mixture_degeneracy(spec, core, run$counts[order], labels)
   )
   fit["data"] <- list(if (control$keep_data) data)
   fit["frame"] <- list(if (control$keep_data) spec$frame)
   fit$n_rows <- spec$n
   fit
+}
+
+# The size of each component, and the least of its spreads relative to the data's.
+mixture_degeneracy <- function(spec, core, sizes, labels) {
+  scales <- lapply(seq_along(spec$responses), function(r) {
+    relative_scale(spec$responses[[r]], core$emission[[r]], spec$responses[[r]]$y)
+  })
+  data.frame(component = labels, size = sizes,
+             relative_scale = suppressWarnings(do.call(pmin, c(scales, na.rm = TRUE))))
+}
+
+# Components that hardly have a size or a spread, in words; none: character().
+mixture_concerns <- function(fit) {
+  table <- fit$degeneracy
+  say <- function(which, words) {
+    if (any(which)) sprintf(words, abbreviate_list(table$component[which])) else character()
+  }
+  c(say(table$size < 1e-3 * fit$nobs / fit$n_rows, "component %s has (almost) no rows: its parameters mean nothing"),
+    say(!is.na(table$relative_scale) & table$relative_scale < narrow_scale,
+        "component %s has (almost) no spread: it sits on a few rows, and its likelihood may have no limit"))
 }

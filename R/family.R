@@ -179,7 +179,7 @@ check_numeric_response <- function(y, name) {
     em_abort(sprintf("The response %s must be numeric, not %s.", dQuote(name, FALSE), describe_value(y)),
              "response_type", response = name)
   }
-  y[is.nan(y)] <- NA
+  if (anyNA(y)) y[is.nan(y)] <- NA
   y
 }
 
@@ -200,9 +200,14 @@ check_one_column <- function(y, name, family, support) {
                      dQuote(family$name, FALSE)), "response_type", response = name)
   }
   y <- as.double(check_numeric_response(y, name))
-  bad <- !is.na(y) & (is.infinite(y) | !support$holds(y))
-  if (any(bad)) abort_support(y, bad, name, family, support$words)
-  list(y = matrix(y, ncol = 1L), levels = NULL, info = list())
+  outside <- function(y) !is.na(y) & (is.infinite(y) | !support$holds(y))
+  # In blocks: a response may be most of the memory there is.
+  for (from in seq(1, max(1, length(y)), by = 1e5)) {
+    if (!any(outside(y[from:min(length(y), from + 99999)]), na.rm = TRUE)) next
+    abort_support(y, outside(y), name, family, support$words)
+  }
+  dim(y) <- c(length(y), 1L)
+  list(y = y, levels = NULL, info = list())
 }
 
 support_real <- list(holds = function(y) rep(TRUE, length(y)), words = "finite")

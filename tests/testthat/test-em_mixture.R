@@ -435,6 +435,33 @@ test_that("points on a line are a degenerate fit, and the error says what to do"
   expect_error(quick(y ~ x, data, 2), "fewer components", class = "em_error_degenerate")
 })
 
+test_that("numbers of components that cannot be fitted are in the table, with the reason", {
+  data <- data.frame(y = c(1, 2, 4, 8, 9, 11))
+  fit <- quick(y ~ 1, data, n_components = c(1, 5))
+  expect_equal(fit$n_components, 1L)
+  expect_equal(fit$selection$status, c("converged", "degenerate"))
+  expect_match(fit$selection$message[2], "fewer observations")
+})
+
+test_that("a component that has almost no spread is told of", {
+  data <- with_seed(3, data.frame(y = c(rep(0, 20) + stats::rnorm(20, 0, 1e-5), stats::rnorm(80, 5))))
+  expect_warning(fit <- quick(y ~ 1, data, n_components = 2), "no spread", class = "em_warning_near_degenerate")
+  expect_lt(fit$degeneracy$relative_scale[2], 1e-4)
+  expect_output(print(summary(fit)), "no spread")
+})
+
+test_that("many rows are searched on a sample, with the same end", {
+  data <- count_lines(3000)
+  fit <- function(...) {
+    with_seed(1, em_mixture(y ~ x, data, n_components = 2, family = "poisson", proportions = ~ z,
+                            control = quiet_control(...)))
+  }
+  sampled <- fit(search_rows = 500)
+  expect_close(sampled$loglik, fit()$loglik, 1e-9)
+  expect_equal(sampled$starts$method[1], "sample of the rows")
+  expect_lt(nrow(sampled$starts), 6)
+})
+
 test_that("a row that fixed parameters do not allow is named", {
   data <- data.frame(y = c(0, 0, 3, 0))
   expect_error(quick(y ~ 1, data, 2, family = "poisson", fixed = list(lambda = c(0, 0))),
