@@ -4,6 +4,8 @@
 #'
 #' - [em_gmm()] fits Gaussian mixtures: all fourteen covariance structures, missing values, weights,
 #'   noise, known labels, and the choice of structure and number of components.
+#' - [em_hmm()] fits hidden Markov models, and [em_mixture()] mixtures of distributions and of regressions: sixteen
+#'   families of responses, several at once, with covariates.
 #' - [em_mvnorm()] estimates mean and covariance of incomplete multivariate data.
 #' - [em_impute()] imputes the missing values of data frames; [em_complete()], [em_pool()] and [em_pool_test()] work with
 #'   the imputations.
@@ -15,7 +17,7 @@
 #'
 #' @section Conventions:
 #' - `BIC()`, `AIC()` and `ICL()` are minus twice the log-likelihood plus a penalty: lower is better.
-#' - Components are ordered by decreasing proportion.
+#' - Components are ordered by decreasing proportion, states of a hidden Markov model by their first parameter.
 #' - `weights` are observation weights, as in [stats::lm()].
 #' - The random numbers are R's: after `set.seed()` a result is the same for any number of threads.
 #'

@@ -52,6 +52,16 @@ drop_cells <- function(x, is_missing) {
   x
 }
 
+# The log-likelihood of one sequence by the forward algorithm in plain R, in logarithms: `density` is T x K.
+forward_loglik <- function(initial, transition, density) {
+  add <- function(x) max(x) + log(sum(exp(x - max(x))))
+  alpha <- log(initial) + density[1, ]
+  for (t in seq_len(nrow(density))[-1]) {
+    alpha <- apply(alpha + log(transition), 2, add) + density[t, ]
+  }
+  add(alpha)
+}
+
 sections <- list(
   "faithful: choosing the covariance structure and the number of components" = function() {
     set.seed(1)
@@ -268,6 +278,165 @@ sections <- list(
     pooled <- em_pool(estimate = estimate, variance = variance, df_complete = Inf)
     expect_value("pooling: degrees of freedom, large sample", pooled$df, 12.25, 1e-10)
     expect_value("pooling: fraction, large sample", pooled$fmi, 0.627634660422, 1e-10)
+  },
+
+  "hidden Markov models: earthquakes, from the number of states to a forecast" = function() {
+    quakes <- data.frame(year = 1900:2006, count = c(
+      13, 14, 8, 10, 16, 26, 32, 27, 18, 32, 36, 24, 22, 23, 22, 18, 25, 21, 21, 14, 8, 11, 14, 23, 18, 17, 19, 20, 22,
+      19, 13, 26, 13, 14, 22, 24, 21, 22, 26, 21, 23, 24, 27, 41, 31, 27, 35, 26, 28, 36, 39, 21, 17, 22, 17, 19, 15,
+      34, 10, 15, 22, 18, 15, 20, 15, 22, 19, 16, 30, 27, 29, 23, 20, 16, 21, 21, 25, 16, 18, 15, 18, 14, 10, 15, 8, 15,
+      6, 11, 8, 7, 18, 16, 13, 12, 13, 20, 15, 16, 12, 18, 15, 16, 13, 15, 16, 11, 11
+    ))
+    set.seed(1)
+    fit <- em_hmm(count ~ 1, data = quakes, n_states = 1:4, family = "poisson", initial = "stationary", control = tight)
+    print(summary(fit))
+    for (type in c("series", "states", "density", "transition", "residuals", "starts", "forecast", "trace")) {
+      save_plot(paste0("quakes-", type), function() plot(fit, type))
+    }
+    # Zucchini, MacDonald and Langrock (2016) print 342.3, 329.5, 327.8; all digits from plain EM and Newton in R.
+    expect_value("quakes: log-likelihoods of 1 to 4 states", fit$selection$loglik,
+                 c(-391.91892817, -342.31826679, -329.46027734, -327.83158540), 2e-5)
+    expect_value("quakes: states chosen", fit$n_states, 3)
+    expect_value("quakes: rates", unname(fit$parameters$emission$lambda),
+                 c(13.1457440894, 19.7210537011, 29.7144483226), 1e-4)
+    two <- update(fit, n_states = 2)
+    expect_value("quakes: log-likelihood, two states", two$loglik, -342.31826679, 1e-7)
+    expect_value("quakes: standard errors of the rates", unname(sqrt(diag(vcov(two)))[c("lambda[1]", "lambda[2]")]),
+                 c(0.7025608624, 1.3601199620), 1e-6)
+    expect_value("quakes: stationary share of state 1", stationary(two)[["1"]], 0.660821938354, 1e-6)
+    free <- update(two, initial = "free")
+    expect_value("quakes: log-likelihood, first state free", free$loglik, -341.8787010117, 1e-7)
+    ahead <- predict(fit, type = "forecast", h = 3)
+    print(ahead)
+    last <- posterior(fit, type = "filtering")[107, ]
+    transition <- fit$parameters$transition
+    by_hand <- last %*% transition %*% transition %*% transition %*% fit$parameters$emission$lambda
+    expect_value("quakes: mean of the forecast, three years", ahead$mean[3], drop(by_hand), 1e-9)
+    z <- residuals(fit, seed = 1)
+    expect_value("quakes: quantile residuals, mean and sd", c(mean(z), sd(z)), c(0, 1), 0.15)
+    expect_value("quakes: are they normal (p)", ks.test(z, "pnorm")$p.value, 0.5, 0.49)
+    expect_value("quakes: are they independent (p)", Box.test(z, 10, "Ljung")$p.value, 0.5, 0.49)
+    density <- outer(quakes$count, fit$parameters$emission$lambda, dpois, log = TRUE)
+    expect_value("quakes: log-likelihood, forward algorithm in R",
+                 forward_loglik(fit$parameters$initial, transition, density), fit$loglik, 1e-8)
+  },
+
+  "hidden Markov models: speed and accuracy, covariates, missing values" = function() {
+    # depmixS4's data; its vignette has the first three log-likelihoods, to the digits that it prints.
+    speed <- readRDS("tests/testthat/fixtures/hmm-depmix.rds")$speed
+    trials <- c(168, 134, 137)
+    set.seed(1)
+    fit <- em_hmm(rt ~ 1, data = speed, n_states = 2, control = tight)
+    expect_value("speed: one series", fit$loglik, -88.7305844836, 1e-7)
+    expect_value("speed: BIC", BIC(fit), 220.05266486, 2e-7)
+    paid <- update(fit, transition = ~ Pacc)
+    print(summary(paid))
+    expect_value("speed: pay-off on the transitions", paid$loglik, -44.1994793063, 1e-7)
+    save_plot("speed-transition", function() plot(paid, "transition"))
+    both <- em_hmm(list(rt ~ 1, corr ~ 1), data = speed, n_states = 2, family = list("gaussian", "categorical"),
+                   ntimes = trials, control = tight)
+    print(both)
+    expect_value("speed: two responses, three series", both$loglik, -296.1077768320, 1e-7)
+    expect_value("speed: standard errors of the means", unname(sqrt(diag(vcov(both)))[c("rt.mean[1]", "rt.mean[2]")]),
+                 c(0.0170215667, 0.0159860770), 1e-8)
+    missing <- update(both, data = transform(speed, rt = replace(rt, 5:9, NA)))
+    expect_value("speed: five response times missing", missing$loglik, -288.0953787406, 1e-7)
+    save_plot("speed-series", function() plot(both, sequences = 1))
+    again <- update(both, control = em_control(tol = 1e-13, max_iter = 20000, threads = 1))
+    set.seed(2)
+    one <- update(both, control = em_control(threads = 1))
+    set.seed(2)
+    two <- update(both, control = em_control(threads = 2))
+    expect_value("speed: 1 and 2 threads, the same bits", as.numeric(identical(coef(one), coef(two))), 1)
+    expect_value("speed: other random numbers, the same maximum", again$loglik, both$loglik, 1e-8)
+  },
+
+  "hidden Markov models: a panel with missing values" = function() {
+    set.seed(3)
+    panel <- expand.grid(time = 1:15, id = sprintf("unit%02d", 1:40))
+    dose <- rep(rnorm(40), each = 15)
+    state <- integer(600)
+    for (t in 1:600) {
+      state[t] <- if (panel$time[t] == 1) 1 + rbinom(1, 1, 0.4) else
+        1 + rbinom(1, 1, plogis(c(-2, 1.5)[state[t - 1]] + c(1, -1)[state[t - 1]] * dose[t]))
+    }
+    panel$dose <- dose
+    panel$count <- rpois(600, c(2, 8)[state])
+    panel$level <- rnorm(600, c(0, 2)[state] + 0.5 * dose)
+    panel$count[sample(600, 90)] <- NA
+    panel$level[sample(600, 60)] <- NA
+    model <- function(data) {
+      em_hmm(list(count ~ 1, level ~ dose), data = data, n_states = 2, family = list("poisson", "gaussian"),
+             transition = ~ dose, id = id, time = time, timing = "to", control = tight)
+    }
+    fit <- model(panel)
+    print(summary(fit, se = TRUE))
+    expect_value("panel: agreement with the states", mean(fit$states == state), 1, 0.08)
+    expect_value("panel: rows that observe something", nobs(fit), sum(!is.na(panel$count) | !is.na(panel$level)))
+    mixed <- panel[order(panel$time, panel$id), ]
+    expect_value("panel: sequences mixed in the data", model(mixed)$loglik, fit$loglik, 1e-7)
+    means <- fit$parameters$emission$level$coefficients
+    by_unit <- sapply(split(seq_len(600), panel$id), function(rows) {
+      density <- sapply(1:2, function(k) {
+        d <- dpois(panel$count[rows], fit$parameters$emission$count$lambda[k], log = TRUE)
+        mean <- means[1, k] + means[2, k] * dose[rows]
+        e <- dnorm(panel$level[rows], mean, fit$parameters$emission$level$sd[k], log = TRUE)
+        ifelse(is.na(d), 0, d) + ifelse(is.na(e), 0, e)
+      })
+      b <- fit$parameters$transition
+      up <- plogis(b[1, 1, 2] + b[2, 1, 2] * dose[rows[1]])
+      down <- plogis(b[1, 2, 1] + b[2, 2, 1] * dose[rows[1]])
+      forward_loglik(fit$parameters$initial, rbind(c(1 - up, up), c(down, 1 - down)), density)
+    })
+    expect_value("panel: log-likelihood, forward algorithm in R", sum(by_unit), fit$loglik, 1e-8)
+    expect_value("panel: log-likelihoods of the units", max(abs(by_unit - fit$sequences$loglik)), 0, 1e-8)
+    new <- data.frame(id = "unit01", time = 16:17, dose = dose[1])
+    print(predict(fit, new, type = "forecast"))
+    save_plot("panel-forecast", function() plot(fit, "forecast", newdata = new, sequences = "unit01"))
+  },
+
+  "hidden Markov models: ozone with missing days, the Nile, returns" = function() {
+    set.seed(1)
+    ozone <- em_hmm(log(Ozone) ~ 1, data = airquality, n_states = 2, control = tight)
+    print(ozone)
+    save_plot("ozone-series", function() plot(ozone))
+    expect_value("ozone: log-likelihood, 37 days missing", ozone$loglik, -125.6445881013, 1e-7)
+    expect_value("ozone: means", unname(ozone$parameters$emission$mean), c(2.8948849180, 4.1463761705), 1e-5)
+    bulls <- em_hmm(logret ~ 1, data = readRDS("tests/testthat/fixtures/hmm-depmix.rds")$sp500, n_states = 3)
+    expect_value("sp500: three states, default starts", bulls$loglik, 1347.0748801700, 1e-4)
+    nile <- em_hmm(flow ~ 1, data = data.frame(flow = as.vector(Nile)), n_states = 2, topology = "left-right",
+                   initial = c(1, 0), shared = "sd")
+    print(nile)
+    expect_value("Nile: first year of the low state", 1870 + which.max(nile$states == 2), 1899)
+    expect_value("Nile: number of parameters (a structural zero)", nile$df, 4)
+  },
+
+  "mixtures of regressions, and of counts" = function() {
+    set.seed(1)
+    lines <- em_mixture(waiting ~ eruptions, data = faithful, n_components = 2, start = 1 + (faithful$eruptions > 3),
+                        control = tight)
+    print(summary(lines))
+    for (type in c("regression", "residuals", "posterior")) {
+      save_plot(paste0("mixture-", type), function() plot(lines, type))
+    }
+    # Plain EM in R (weighted least squares, maximum likelihood variances).
+    expect_value("faithful: two lines, log-likelihood", lines$loglik, -864.299624072, 1e-6)
+    expect_value("faithful: slopes", unname(lines$parameters$emission$coefficients[2, ]),
+                 c(10.7181715, 10.6777112), 1e-4)
+    balance <- readRDS("tests/testthat/fixtures/hmm-depmix.rds")$balance
+    items <- list(d1 ~ 1, d2 ~ 1, d3 ~ 1, d4 ~ 1)
+    classes <- em_mixture(items, data = balance, n_components = 2, family = "binomial", control = tight)
+    expect_value("balance scale: two latent classes", classes$loglik, -1083.036267993, 1e-6)
+    aged <- update(classes, proportions = ~ age)
+    print(aged)
+    expect_value("balance scale: age on the proportions", aged$loglik, -951.2917523784, 1e-6)
+    times <- data.frame(deaths = 0:9, days = c(162, 267, 271, 185, 111, 61, 27, 8, 3, 1))
+    deaths <- em_mixture(deaths ~ 1, data = times, n_components = 2, family = "poisson", weights = days,
+                         control = tight)
+    print(deaths)
+    expect_value("deaths in the Times: log-likelihood", deaths$loglik, -1989.945859883, 1e-6)
+    expect_value("deaths in the Times: rates", unname(deaths$parameters$emission$lambda),
+                 c(2.663404357, 1.256095101), 1e-5)
   },
 
   "the quick start of README.md, as it stands there" = function() {
