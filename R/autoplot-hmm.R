@@ -1,4 +1,5 @@
-# The plots of plot-hmm.R with ggplot2, registered without a hard dependency on it, and what they share with those of mixtures.
+# The plots of plot-hmm.R with ggplot2, registered without a hard dependency on it, and what they share with those of
+# mixtures.
 
 #' Plot a hidden Markov model with ggplot2
 #'
@@ -14,10 +15,10 @@
 #' ggplot2::autoplot(fit)
 #' ggplot2::autoplot(fit, "transition")
 #' @exportS3Method ggplot2::autoplot
-autoplot.em_hmm <- function(object, type = c("series", "states", "density", "transition", "residuals", "starts", "forecast",
-                                             "trace"),
-                            response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL, level = c(0.5, 0.95),
-                            history = NULL, seed = 1, max_points = 5000, ...) {
+autoplot.em_hmm <- function(object, type = c("series", "states", "density", "transition", "residuals", "starts",
+                                             "forecast", "trace"),
+                            response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL,
+                            level = c(0.5, 0.95), history = NULL, seed = 1, max_points = 5000, ...) {
   type <- match_choice(type)
   check_dots_empty(..., .function = "autoplot.em_hmm")
   plot <- switch(type,
@@ -101,9 +102,10 @@ autoplot_series <- function(fit, response, sequences, max_points) {
   joined <- !many && !panels[[1L]]$kind %in% c("category", "binary")
   plot <- ggplot2::ggplot(rows, ggplot2::aes(.data$x, .data$value)) +
     (if (joined) ggplot2::geom_line(colour = "grey80", linewidth = 0.3, na.rm = TRUE)) +
-    ggplot2::geom_point(ggplot2::aes(colour = .data$state, fill = .data$state, shape = .data$state), alpha = if (many) 0.5 else 0.8,
-                        size = if (many) 0.6 else 1.5, na.rm = TRUE) +
-    ggplot2::geom_segment(ggplot2::aes(x = .data$left, xend = .data$right, y = .data$mean, yend = .data$mean, colour = .data$state),
+    ggplot2::geom_point(ggplot2::aes(colour = .data$state, fill = .data$state, shape = .data$state),
+                        alpha = if (many) 0.5 else 0.8, size = if (many) 0.6 else 1.5, na.rm = TRUE) +
+    ggplot2::geom_segment(ggplot2::aes(x = .data$left, xend = .data$right, y = .data$mean, yend = .data$mean,
+                                       colour = .data$state),
                           linewidth = 1, na.rm = TRUE) +
     latent_scales(fit$state_names, "state") +
     ggplot2::labs(x = time_title(fit, t), y = if (length(panels) == 1L) names, title = "Series by state (Viterbi)",
@@ -128,21 +130,22 @@ autoplot_states <- function(fit, sequences, max_points) {
   label <- factor(t$edges$label, levels = t$edges$label)
   bars <- data.frame(
     left = plot_times(rep(d$left - shift, k), t$like), right = plot_times(rep(right - shift, k), t$like),
-    low = as.vector(below[, seq_len(k)]), high = as.vector(below[, seq_len(k) + 1L]), sequence = rep(label[d$sequence], k),
-    state = latent_factor(rep(seq_len(k), each = length(d$left)), fit$state_names)
+    low = as.vector(below[, seq_len(k)]), high = as.vector(below[, seq_len(k) + 1L]),
+    sequence = rep(label[d$sequence], k), state = latent_factor(rep(seq_len(k), each = length(d$left)), fit$state_names)
   )
   runs <- state_runs(t, ordered_states(fit)[t$rows])
   shift <- t$edges$shift[runs$sequence]
-  path <- data.frame(left = plot_times(runs$left - shift, t$like), right = plot_times(runs$right - shift, t$like), low = 1.03,
-                     high = 1.1, sequence = label[runs$sequence], state = latent_factor(runs$state, fit$state_names))
+  path <- data.frame(left = plot_times(runs$left - shift, t$like), right = plot_times(runs$right - shift, t$like),
+                     low = 1.03, high = 1.1, sequence = label[runs$sequence],
+                     state = latent_factor(runs$state, fit$state_names))
   ggplot2::ggplot(rbind(bars, path)) +
     # thin borders of their own colour close the hairlines between neighbours
     ggplot2::geom_rect(ggplot2::aes(xmin = .data$left, xmax = .data$right, ymin = .data$low, ymax = .data$high,
-                                    fill = .data$state, colour = .data$state), linewidth = 0.1) +
+                                    fill = .data$state, colour = .data$state), linewidth = 0.25) +
     latent_scales(fit$state_names, "state") +
     ggplot2::scale_y_continuous(breaks = c(0, 0.5, 1, 1.065), labels = c("0.0", "0.5", "1.0", "path")) +
     ggplot2::labs(x = time_title(fit, t), y = "probability of the states", title = "Probabilities of the states",
-                  caption = note_or_null(paste(c(t$note[!nzchar(d$note)], d$note[nzchar(d$note)]), collapse = "; "))) +
+                  caption = note_or_null(states_note(t, d))) +
     sequence_facets(t, 1L)
 }
 
@@ -164,7 +167,8 @@ autoplot_response_density <- function(fit, core, panels, posterior, noun, whole)
   class <- function(d, n) factor(rep(labels[seq_len(n)], each = length(d$at)), levels = labels)
   lines <- in_panels(which(!stacked), function(d, stacked) {
     all <- cbind(d$densities, rowSums(d$densities))
-    data.frame(x = d$at, density = pmin(as.vector(all), 1.5 * d$top), discrete = d$discrete, class = class(d, ncol(all)))
+    data.frame(x = d$at, density = pmin(as.vector(all), 1.5 * d$top), discrete = d$discrete,
+               class = class(d, ncol(all)))
   })
   columns <- in_panels(which(stacked), function(d, stacked) {
     k <- ncol(d$densities)
@@ -181,8 +185,10 @@ autoplot_response_density <- function(fit, core, panels, posterior, noun, whole)
                   title = "Data and fitted density", caption = if (depends) "averaged over the covariates")
   if (!is.null(lines)) {
     plot <- plot +
-      ggplot2::geom_line(ggplot2::aes(.data$x, .data$density, colour = .data$class), data = lines, linewidth = 0.8, na.rm = TRUE) +
-      ggplot2::geom_point(ggplot2::aes(.data$x, .data$density, colour = .data$class), data = lines[lines$discrete, ], size = 1) +
+      ggplot2::geom_line(ggplot2::aes(.data$x, .data$density, colour = .data$class), data = lines, linewidth = 0.8,
+                         na.rm = TRUE) +
+      ggplot2::geom_point(ggplot2::aes(.data$x, .data$density, colour = .data$class), data = lines[lines$discrete, ],
+                          size = 1) +
       ggplot2::scale_colour_manual(noun, values = colour)
   }
   if (!is.null(columns)) {
@@ -205,7 +211,8 @@ autoplot_transition <- function(fit, covariate) {
     d <- transition_data(fit, covariate)
     n <- length(d$x)
     long <- data.frame(
-      x = rep(d$x, each = k * k), p = as.vector(d$p), from = factor(paste("from", labels), paste("from", labels))[rep(seq_len(k), k * n)],
+      x = rep(d$x, each = k * k), p = as.vector(d$p),
+      from = factor(paste("from", labels), paste("from", labels))[rep(seq_len(k), k * n)],
       to = latent_factor(rep(rep(seq_len(k), each = k), n), labels)
     )
     long <- long[as.vector(fit$model$transition$allowed), ]
@@ -213,10 +220,12 @@ autoplot_transition <- function(fit, covariate) {
       ggplot2::facet_wrap("from") + latent_scales(labels, "to state") + ggplot2::expand_limits(y = 0:1) +
       ggplot2::labs(x = d$name, y = "probability", title = "Transition probabilities", caption = note_or_null(d$note))
     if (is.null(d$labels)) return(plot + ggplot2::geom_line(linewidth = 0.9))
-    return(plot + ggplot2::geom_point(size = 2.5) + ggplot2::scale_x_continuous(breaks = seq_along(d$labels), labels = d$labels))
+    return(plot + ggplot2::geom_point(size = 2.5) +
+             ggplot2::scale_x_continuous(breaks = seq_along(d$labels), labels = d$labels))
   }
   p <- as.vector(fit$parameters$transition)
-  cells <- data.frame(from = factor(rep(labels, k), levels = rev(labels)), to = factor(rep(labels, each = k), levels = labels), p = p,
+  cells <- data.frame(from = factor(rep(labels, k), levels = rev(labels)),
+                      to = factor(rep(labels, each = k), levels = labels), p = p,
                       label = ifelse(as.vector(fit$model$transition$allowed), format_probability(p), "-"))
   ggplot2::ggplot(cells, ggplot2::aes(.data$to, .data$from, fill = .data$p)) +
     ggplot2::geom_tile(colour = "white", linewidth = 1) +
@@ -240,19 +249,21 @@ autoplot_residual_panels <- function(d, labels, noun) {
   curve <- data.frame(x = at, y = stats::dnorm(at), panel = panel(2L, 201L))
   shown <- which(is.finite(d$z) & is.finite(d$x))
   shown <- shown[rows_to_draw(length(shown), 3000L)]
-  rows <- data.frame(x = d$x[shown], y = d$z[shown], class = latent_factor(d$class[shown], labels), panel = panel(3L, length(shown)))
+  rows <- data.frame(x = d$x[shown], y = d$z[shown], class = latent_factor(d$class[shown], labels),
+                     panel = panel(3L, length(shown)))
   a <- acf_data(d$z, d$sequence)
   a$panel <- panel(4L, nrow(a))
   ggplot2::ggplot() +
-    ggplot2::geom_ribbon(ggplot2::aes(.data$theoretical, ymin = .data$lower, ymax = .data$upper), data = q, fill = "grey88") +
+    ggplot2::geom_ribbon(ggplot2::aes(.data$theoretical, ymin = .data$lower, ymax = .data$upper), data = q,
+                         fill = "grey88") +
     ggplot2::geom_line(ggplot2::aes(.data$theoretical, .data$theoretical), data = q, colour = "grey50") +
     ggplot2::geom_point(ggplot2::aes(.data$theoretical, .data$sample), data = q, colour = em_palette(1L), size = 0.8) +
-    ggplot2::geom_rect(ggplot2::aes(xmin = .data$left, xmax = .data$right, ymin = 0, ymax = .data$height), data = h, fill = "grey85",
-                       colour = "white") +
+    ggplot2::geom_rect(ggplot2::aes(xmin = .data$left, xmax = .data$right, ymin = 0, ymax = .data$height), data = h,
+                       fill = "grey85", colour = "white") +
     ggplot2::geom_line(ggplot2::aes(.data$x, .data$y), data = curve, colour = em_palette(1L)) +
     ggplot2::geom_point(ggplot2::aes(.data$x, .data$y, colour = .data$class), data = rows, size = 0.8) +
-    ggplot2::geom_segment(ggplot2::aes(x = .data$lag, xend = .data$lag, y = 0, yend = .data$acf), data = a, colour = em_palette(1L),
-                          linewidth = 1) +
+    ggplot2::geom_segment(ggplot2::aes(x = .data$lag, xend = .data$lag, y = 0, yend = .data$acf), data = a,
+                          colour = em_palette(1L), linewidth = 1) +
     ggplot2::geom_line(ggplot2::aes(.data$lag, .data$bound), data = a, linetype = 2, colour = "grey50") +
     ggplot2::geom_line(ggplot2::aes(.data$lag, -.data$bound), data = a, linetype = 2, colour = "grey50") +
     ggplot2::facet_wrap("panel", scales = "free") +
@@ -262,7 +273,8 @@ autoplot_residual_panels <- function(d, labels, noun) {
 
 autoplot_hmm_residuals <- function(fit, response, seed) {
   d <- hmm_residual_data(fit, response, seed)
-  autoplot_residual_panels(c(d, list(xlab = if (is.null(d$like)) "row" else "time", class = d$state)), fit$state_names, "state")
+  autoplot_residual_panels(c(d, list(xlab = if (is.null(d$like)) "row" else "time", class = d$state)), fit$state_names,
+                           "state")
 }
 
 autoplot_forecast <- function(fit, response, sequences, h, newdata, level, history) {
@@ -275,7 +287,9 @@ autoplot_forecast <- function(fit, response, sequences, h, newdata, level, histo
   d <- forecast_data(fit, panels, sequences, h, newdata, level, history)
   level <- attr(d, "level")
   one_sequence <- length(unique(vapply(d, `[[`, "", "label"))) == 1L
-  name <- vapply(d, function(one) if (one_sequence) one$panel$name else paste0(one$panel$name, ", sequence ", one$label), "")
+  name <- vapply(d, function(one) {
+    if (one_sequence) one$panel$name else paste0(one$panel$name, ", sequence ", one$label)
+  }, "")
   stacked <- function(f) do.call(rbind, lapply(seq_along(d), function(i) {
     rows <- f(d[[i]])
     cbind(rows, panel = factor(rep(name[i], nrow(rows)), levels = name))
@@ -285,22 +299,26 @@ autoplot_forecast <- function(fit, response, sequences, h, newdata, level, histo
   future <- stacked(function(one) one$future)
   words <- paste0(format(100 * level, trim = TRUE), " %")
   bands <- stacked(function(one) do.call(rbind, lapply(rev(seq_along(level)), function(i) {
-    data.frame(x = one$future$x, lower = one$lower[, i], upper = one$upper[, i], level = factor(words[i], levels = words))
+    data.frame(x = one$future$x, lower = one$lower[, i], upper = one$upper[, i],
+               level = factor(words[i], levels = words))
   })))
   shade <- stats::setNames(forecast_shades(length(level)), words)
   plot <- ggplot2::ggplot() +
     lapply(rev(words), function(word) {
-      ggplot2::geom_rect(ggplot2::aes(xmin = .data$x - 0.5, xmax = .data$x + 0.5, ymin = .data$lower, ymax = .data$upper,
-                                      fill = .data$level), data = bands[bands$level == word, ])
+      ggplot2::geom_rect(ggplot2::aes(xmin = .data$x - 0.5, xmax = .data$x + 0.5, ymin = .data$lower,
+                                      ymax = .data$upper, fill = .data$level), data = bands[bands$level == word, ])
     }) +
-    ggplot2::geom_line(ggplot2::aes(.data$x, .data$value), data = past, colour = "grey75", linewidth = 0.4, na.rm = TRUE) +
-    ggplot2::geom_point(ggplot2::aes(.data$x, .data$value, colour = .data$state, shape = .data$state), data = past, na.rm = TRUE) +
-    ggplot2::geom_segment(ggplot2::aes(x = .data$x - 0.5, xend = .data$x + 0.5, y = .data$mean, yend = .data$mean), data = future,
-                          linewidth = 0.9, colour = "grey15") +
+    ggplot2::geom_line(ggplot2::aes(.data$x, .data$value), data = past, colour = "grey75", linewidth = 0.4,
+                       na.rm = TRUE) +
+    ggplot2::geom_point(ggplot2::aes(.data$x, .data$value, colour = .data$state, shape = .data$state), data = past,
+                        na.rm = TRUE) +
+    ggplot2::geom_segment(ggplot2::aes(x = .data$x - 0.5, xend = .data$x + 0.5, y = .data$mean, yend = .data$mean),
+                          data = future, linewidth = 0.9, colour = "grey15") +
     latent_scales(fit$state_names, "state")[1L] +
     ggplot2::scale_shape_manual("state", values = rep_len(c(16, 17, 15, 18, 8), fit$n_states), drop = FALSE) +
     ggplot2::scale_fill_manual("interval", values = shade, drop = FALSE) +
-    ggplot2::labs(x = "row", y = if (length(d) == 1L) name, title = sprintf("Forecast of %s", count_of(nrow(d[[1L]]$future), "step")),
+    ggplot2::labs(x = "row", y = if (length(d) == 1L) name,
+                  title = sprintf("Forecast of %s", count_of(nrow(d[[1L]]$future), "step")),
                   caption = note_or_null(attr(d, "note")))
   plot + (if (length(d) > 1L) ggplot2::facet_wrap("panel", scales = "free_y", ncol = 1L))
 }

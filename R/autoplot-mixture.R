@@ -2,8 +2,8 @@
 
 #' Plot a finite mixture with ggplot2
 #'
-#' The plots of [plot.em_mixture()] as ggplot2 objects, which can be changed with further layers, scales and themes. Needs
-#' the package ggplot2.
+#' The plots of [plot.em_mixture()] as ggplot2 objects, which can be changed with further layers, scales and themes.
+#' Needs the package ggplot2.
 #'
 #' @inheritParams plot.em_mixture
 #' @param object A fit of [em_mixture()].
@@ -19,7 +19,8 @@ autoplot.em_mixture <- function(object, type = c("regression", "density", "resid
   check_dots_empty(..., .function = "autoplot.em_mixture")
   plot <- switch(type,
     regression = autoplot_regression(object, response, covariate, max_points),
-    density = autoplot_response_density(as_states(object), mixture_core(object), facet_panels(as_states(object), response),
+    density = autoplot_response_density(as_states(object), mixture_core(object),
+                                        facet_panels(as_states(object), response),
                                         predict(object, type = "posterior"), "component", "mixture"),
     residuals = {
       d <- mixture_residual_data(object, response, seed)
@@ -50,17 +51,20 @@ autoplot_regression <- function(fit, response, covariate, max_points) {
     lines$x <- plot_times(lines$x, first$like)
   }
   plot <- ggplot2::ggplot(points, ggplot2::aes(.data$x, .data$value, colour = .data$component)) +
-    ggplot2::geom_point(ggplot2::aes(shape = .data$component, fill = .data$component, alpha = pmax(0.15, 2 * .data$sure - 1)),
+    ggplot2::geom_point(ggplot2::aes(shape = .data$component, fill = .data$component,
+                                     alpha = pmax(0.15, 2 * .data$sure - 1)),
                         size = if (nrow(points) > 2000L) 0.8 else 1.6, na.rm = TRUE) +
     ggplot2::scale_alpha_identity() +
     latent_scales(labels, "component") +
     ggplot2::labs(x = first$name, y = if (length(data) == 1L) names, title = "Regressions by component",
                   caption = note_or_null(first$note)) +
     (if (length(data) > 1L) ggplot2::facet_wrap("panel", scales = "free_y"))
-  if (is.null(first$labels)) return(plot + ggplot2::geom_line(ggplot2::aes(y = .data$mean), data = lines, linewidth = 1))
+  if (is.null(first$labels)) {
+    return(plot + ggplot2::geom_line(ggplot2::aes(y = .data$mean), data = lines, linewidth = 1))
+  }
   plot +
-    ggplot2::geom_segment(ggplot2::aes(x = .data$x - 0.35, xend = .data$x + 0.35, y = .data$mean, yend = .data$mean), data = lines,
-                          linewidth = 1) +
+    ggplot2::geom_segment(ggplot2::aes(x = .data$x - 0.35, xend = .data$x + 0.35, y = .data$mean, yend = .data$mean),
+                          data = lines, linewidth = 1) +
     ggplot2::scale_x_continuous(breaks = seq_along(first$labels), labels = first$labels)
 }
 

@@ -2,31 +2,32 @@
 
 #' Tidy a hidden Markov model
 #'
-#' Fits as data frames: `tidy()` gives the coefficients, `glance()` one row per fit, `augment()` the data with their states, the
-#' probabilities of the states, fitted values and residuals. They are tibbles if the package tibble is installed.
+#' Fits as data frames: `tidy()` gives the coefficients, `glance()` one row per fit, `augment()` the data with their
+#' states, the probabilities of the states, fitted values and residuals. They are tibbles if the package tibble is
+#' installed.
 #'
 #' @param x A fit of [em_hmm()].
 #' @param conf.int `TRUE`: confidence limits too, as of [confint.em_hmm()]. Default `FALSE`.
 #' @param conf.level Confidence level. Default 0.95.
 #' @param se `TRUE` (default): standard errors. `FALSE` where they would take long.
-#' @param data Data frame to which the columns are added. Default: the variables of the fit, [model.frame()]. It must have
-#'   the rows of the data of the fit.
+#' @param data Data frame to which the columns are added. Default: the variables of the fit, [model.frame()]. It must
+#'   have the rows of the data of the fit.
 #' @param newdata New data instead, whose sequences begin with the initial distribution.
 #' @param ntimes For new data without the id of the fit: lengths of consecutive sequences; default one sequence.
 #' @param type.residuals `"quantile"` (default) or `"response"`, see [residuals.em_hmm()].
 #' @param seed For quantile residuals of discrete responses: NULL (default) to use R's random numbers, or a number.
 #' @param ... Unused, and an error.
-#' @return `tidy()`: `part` ("initial", "transition" or "emission"), `response` (NA for the chain), `parameter` (such as "mean"; for
-#'   coefficients the covariate; for the chain "probability" or the covariate), `state` (of a transition the one that is left), `to` (of
-#'   a transition), `term` (the name in `coef()`), `estimate`, `std.error` (NA at a bound or where not identified,
-#'   0 for what is fixed), `statistic` and `p.value` (Wald tests that a coefficient of a
-#'   covariate or an intercept is 0; NA for other parameters), and `conf.low`, `conf.high`.
+#' @return `tidy()`: `part` ("initial", "transition" or "emission"), `response` (NA for the chain), `parameter` (such as
+#'   "mean"; for coefficients the covariate; for the chain "probability" or the covariate), `state` (of a transition the
+#'   one that is left), `to` (of a transition), `term` (the name in `coef()`), `estimate`, `std.error` (NA at a bound or
+#'   where not identified, 0 for what is fixed), `statistic` and `p.value` (Wald tests that a coefficient of a covariate
+#'   or an intercept is 0; NA for other parameters), and `conf.low`, `conf.high`.
 #'
 #'   `glance()`: `n_states`, `logLik`, `AIC`, `BIC`, `ICL` (lower is better), `df`, `nobs`, `n_sequences`, `converged`,
 #'   `status`, `iterations`.
 #'
-#'   `augment()`: the data with `.state` (factor, the Viterbi sequence), `.posterior_1`, ... (probabilities given all data), `.fitted` and
-#'   `.resid`; of several responses, columns or categories one each, such as `.fitted_rt`.
+#'   `augment()`: the data with `.state` (factor, the Viterbi sequence), `.posterior_1`, ... (probabilities given all
+#'   data), `.fitted` and `.resid`; of several responses, columns or categories one each, such as `.fitted_rt`.
 #' @examples
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
 #' tidy(fit, conf.int = TRUE)
@@ -68,7 +69,8 @@ tidy.em_hmm <- function(x, conf.int = FALSE, conf.level = 0.95, se = TRUE, ...) 
     done <- done + n_natural(one) * k
   }
   here <- part == "emission"
-  parameter[here] <- emission_parameters(table$name[here], labels[state[here]], response[here], length(x$responses) > 1L)
+  parameter[here] <- emission_parameters(table$name[here], labels[state[here]], response[here],
+                                         length(x$responses) > 1L)
   frame <- data.frame(part = part, response = response, parameter = parameter, state = labels[state],
                       to = labels[ifelse(to > 0L, to, NA)], term = table$name, stringsAsFactors = FALSE)
   as_tibble_if_installed(tidy_latent(x, frame, table, conf.int, conf.level, se))
@@ -111,7 +113,8 @@ tidy_latent <- function(x, frame, table, conf.int, conf.level, se) {
 glance.em_hmm <- function(x, ...) {
   check_dots_empty(..., .function = "glance.em_hmm")
   as_tibble_if_installed(data.frame(
-    n_states = x$n_states, logLik = x$loglik, AIC = stats::AIC(x), BIC = stats::BIC(x), ICL = ICL(x), df = x$df, nobs = x$nobs,
+    n_states = x$n_states, logLik = x$loglik, AIC = stats::AIC(x), BIC = stats::BIC(x), ICL = ICL(x), df = x$df,
+    nobs = x$nobs,
     n_sequences = nrow(x$sequences), converged = isTRUE(x$converged), status = x$status, iterations = x$iterations,
     stringsAsFactors = FALSE
   ))
@@ -119,8 +122,8 @@ glance.em_hmm <- function(x, ...) {
 
 #' @rdname tidy.em_hmm
 #' @export
-augment.em_hmm <- function(x, data = NULL, newdata = NULL, ntimes = NULL, type.residuals = c("quantile", "response"), seed = NULL,
-                           ...) {
+augment.em_hmm <- function(x, data = NULL, newdata = NULL, ntimes = NULL, type.residuals = c("quantile", "response"),
+                           seed = NULL, ...) {
   type.residuals <- match_choice(type.residuals)
   check_dots_empty(..., .function = "augment.em_hmm")
   states <- as.vector(predict(x, newdata, "viterbi", ntimes = ntimes))
@@ -134,12 +137,14 @@ augment.em_hmm <- function(x, data = NULL, newdata = NULL, ntimes = NULL, type.r
 # The data of augment().
 augment_data <- function(x, data, newdata, n) {
   if (!is.null(newdata)) {
-    data <- if (is.null(dim(newdata))) stats::setNames(data.frame(as.vector(newdata)), x$variables[1L]) else as.data.frame(newdata)
+    data <- if (is.null(dim(newdata))) stats::setNames(data.frame(as.vector(newdata)), x$variables[1L]) else
+      as.data.frame(newdata)
   } else {
     data <- if (is.null(data)) model.frame(x) else as.data.frame(data)
   }
   if (nrow(data) != n) {
-    em_abort(sprintf("`data` has %s, but the fit has %d. Use `newdata` for other data.", count_of(nrow(data), "row"), n),
+    em_abort(sprintf("`data` has %s, but the fit has %d. Use `newdata` for other data.",
+                     count_of(nrow(data), "row"), n),
              "argument", argument = "data")
   }
   attr(data, "terms") <- NULL

@@ -12,8 +12,8 @@
 #' * `"density"`: the data of each response with the densities of the states, each times its share
 #'   of the rows, and their sum. For few values and categories bars: data in grey, states on
 #'   top of each other. With covariates the densities are averages over those of the rows.
-#' * `"transition"`: the matrix of transition probabilities, from rows to columns. With covariates: the probabilities along one of them,
-#'   the others at their average or most frequent value, a panel for each state that is left.
+#' * `"transition"`: the matrix of transition probabilities, from rows to columns. With covariates: the probabilities
+#'   along one of them, the others at their average or most frequent value, a panel for each state that is left.
 #' * `"residuals"`: quantile residuals (see [residuals.em_hmm()]): against normal quantiles with the pointwise 95 %
 #'   region of their order statistics, their histogram, over time, and their autocorrelations within sequences. If the
 #'   model holds they are independent standard normal.
@@ -23,12 +23,13 @@
 #'   for categories their probabilities, darker for larger ones.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
 #'
-#' Of many sequences the first few are shown, of many rows an even selection (of probabilities: averages), and the plot says so.
-#' `xlim` with one sequence selects before it thins out.
+#' Of many sequences the first few are shown, of many rows an even selection (of probabilities: averages), and the plot
+#' says so. `xlim` with one sequence selects before it thins out.
 #'
 #' @param x A fit of [em_hmm()].
 #' @param type What to plot, see the details. Default `"series"`.
-#' @param response Names or numbers of the responses to show. Default: all, at most 4 columns; for `"residuals"` the first.
+#' @param response Names or numbers of the responses to show. Default: all, at most 4 columns; for `"residuals"` the
+#'   first.
 #' @param sequences Names or numbers of the sequences to show. Default: the first 6; for `"forecast"` the first.
 #' @param covariate For `"transition"`: the name of the covariate. Default: the first of the formula.
 #' @param h For `"forecast"`: how many steps. Default 10, or the rows of `newdata`.
@@ -50,10 +51,11 @@
 #' plot(fit, "residuals")
 #' plot(fit, "forecast", h = 5)
 #' @export
-plot.em_hmm <- function(x, type = c("series", "states", "density", "transition", "residuals", "starts", "forecast", "trace"),
-                        response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL, level = c(0.5, 0.95),
-                        history = NULL, seed = 1, max_points = 5000, legend = TRUE, main = NULL, xlab = NULL, ylab = NULL,
-                        ...) {
+plot.em_hmm <- function(x, type = c("series", "states", "density", "transition", "residuals", "starts", "forecast",
+                                    "trace"),
+                        response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL,
+                        level = c(0.5, 0.95), history = NULL, seed = 1, max_points = 5000, legend = TRUE,
+                        main = NULL, xlab = NULL, ylab = NULL, ...) {
   type <- match_choice(type)
   look <- list(main = main, xlab = xlab, ylab = ylab, legend = isTRUE(legend), more = list(...))
   switch(type,
@@ -89,12 +91,14 @@ hmm_chosen_sequences <- function(fit, sequences, most) {
       sprintf("the first%s of %s sequences", if (most > 1L) paste0(" ", most) else "", format(m, big.mark = ","))
     } else ""))
   }
-  chosen <- if (is.numeric(sequences) && !all(as.character(sequences) %in% labels)) sequences else match(as.character(sequences), labels)
+  chosen <- if (is.numeric(sequences) && !all(as.character(sequences) %in% labels)) sequences else
+    match(as.character(sequences), labels)
   if (!length(chosen) || anyNA(chosen) || !all(chosen %in% seq_len(m)) || anyDuplicated(chosen)) {
     em_abort(sprintf("`sequences` must name different sequences of the fit: %s.", abbreviate_list(labels)), "argument",
              argument = "sequences")
   }
-  list(number = as.integer(chosen), note = if (length(chosen) == 1L && m > 1L) paste("sequence", labels[chosen]) else "")
+  note <- if (length(chosen) == 1L && m > 1L) paste("sequence", labels[chosen]) else ""
+  list(number = as.integer(chosen), note = note)
 }
 
 # Times of all rows in the order of sequences, or NULL where the fit has none that make an axis.
@@ -137,7 +141,8 @@ time_rows <- function(fit, sequences, max_points, xlim = NULL, most = 6L) {
     rows = rows[keep], x = x[keep], sequence = number[keep], all = list(rows = rows, x = x, sequence = number),
     edges = data.frame(label = label, left = tapply(x, number, min), right = tapply(x, number, max),
                        shift = if (several) shift else 0, n = lengths),
-    like = if (!is.null(times)) times[0L], several = several, note = paste(notes[nzchar(notes)], collapse = "; ")
+    like = if (!is.null(times)) times[0L], several = several, note = paste(notes[nzchar(notes)], collapse = "; "),
+    chosen_note = chosen$note
   )
 }
 
@@ -177,7 +182,9 @@ state_runs <- function(t, state) {
 # The time axis; several sequences have their own counts, and their names above.
 time_axis <- function(t, look) {
   if (!t$several) {
-    if (is.object(t$like)) dated_axis(t$like, range(t$x)) else if (is.null(t$like)) count_axis() else graphics::axis(1, las = 0)
+    if (is.null(t$like)) count_axis() else if (is.object(t$like)) dated_axis(t$like, range(t$x)) else {
+      graphics::axis(1, las = 0)
+    }
     return(invisible())
   }
   most <- if (nrow(t$edges) <= 3L) 3L else 2L
@@ -197,8 +204,8 @@ draw_sequences <- function(t) {
   m <- nrow(t$edges)
   graphics::abline(v = (t$edges$right[-m] + t$edges$left[-1L]) / 2, col = "grey70", lty = 3)
   room <- max(2L, floor((usr[2L] - usr[1L]) / m / graphics::strwidth("m", cex = 0.75)))
-  graphics::text((t$edges$left + t$edges$right) / 2, usr[4L], cut_middle(t$edges$label, max(5L, room)), cex = 0.75, col = "grey35",
-                 pos = 1, offset = 0.25, xpd = NA)
+  graphics::text((t$edges$left + t$edges$right) / 2, usr[4L], cut_middle(t$edges$label, max(5L, room)), cex = 0.75,
+                 col = "grey35", pos = 1, offset = 0.25, xpd = NA)
 }
 
 time_title <- function(fit, t) {
@@ -246,11 +253,14 @@ draw_series <- function(fit, panel, d, t, style, look) {
   marks <- panel$kind %in% c("binary", "category")
   if (marks) {
     reach <- if (panel$kind == "binary") 0.05 else 0.25
-    graphics::segments(d$x, d$value - reach, d$x, d$value + reach, col = fade(style$colour[d$state], if (n > 1000) 0.5 else 0.85),
+    graphics::segments(d$x, d$value - reach, d$x, d$value + reach,
+                       col = fade(style$colour[d$state], if (n > 1000) 0.5 else 0.85),
                        lwd = if (n > 1000L) 0.6 else 1.4)
   } else {
     if (n <= 1500L) {
-      for (s in unique(d$sequence)) graphics::lines(d$x[d$sequence == s], d$value[d$sequence == s], col = "grey80", lwd = 0.8)
+      for (s in unique(d$sequence)) {
+        graphics::lines(d$x[d$sequence == s], d$value[d$sequence == s], col = "grey80", lwd = 0.8)
+      }
     }
     size <- if (n > 1500L) 0.35 else if (n > 400L) 0.55 else 0.8
     graphics::points(d$x, d$value, pch = style$symbol[d$state], cex = size, col = fade(style$colour[d$state], 0.9),
@@ -289,6 +299,12 @@ states_data <- function(fit, t, max_bins) {
        note = if (size > 1L) sprintf("averages of %d rows", size) else "")
 }
 
+# Averages take the place of rows that are left out.
+states_note <- function(t, d) {
+  notes <- c(t$chosen_note, d$note)
+  paste(notes[nzchar(notes)], collapse = "; ")
+}
+
 # Posterior probabilities in the order of sequences.
 hmm_ordered_posterior <- function(fit) {
   if (is.null(fit$posterior)) return(hmm_evaluate_rows(fit, hmm_rows(fit, NULL, NULL, "plot()"), "posterior"))
@@ -300,8 +316,8 @@ plot_states <- function(fit, sequences, max_points, look) {
   d <- states_data(fit, t, min(max_points, 2000))
   style <- hmm_style(fit)
   top <- 1.1 + (if (t$several) 0.1 else 0.02)
-  open_panel(range(t$edges$left, t$edges$right), c(0, top), time_title(fit, t), "probability of the states", look, xaxt = "n", yaxt = "n",
-             yaxs = "i")
+  open_panel(range(t$edges$left, t$edges$right), c(0, top), time_title(fit, t), "probability of the states", look,
+             xaxt = "n", yaxt = "n", yaxs = "i")
   time_axis(t, look)
   graphics::axis(2, at = c(0, 0.5, 1), las = 1)
   graphics::axis(2, at = 1.07, labels = "path", las = 1, tick = FALSE, cex.axis = 0.85)
@@ -321,9 +337,9 @@ plot_states <- function(fit, sequences, max_points, look) {
   draw_strip(state_runs(t, ordered_states(fit)[t$rows]), 1.03, 1.1, style)
   draw_sequences(t)
   graphics::box()
-  panel_title(look, "Probabilities of the states", paste(c(t$note[!nzchar(d$note)], d$note[nzchar(d$note)]), collapse = "; "))
-  legend_above(latent_labels(style$state, "state"), pch = 22, pt.bg = fade(style$colour, 0.7), col = style$colour, pt.cex = 1.5,
-               show = look$legend)
+  panel_title(look, "Probabilities of the states", states_note(t, d))
+  legend_above(latent_labels(style$state, "state"), pch = 22, pt.bg = fade(style$colour, 0.7), col = style$colour,
+               pt.cex = 1.5, show = look$legend)
 }
 
 # --- transition ---------------------------------------------------------------------------------------------------
@@ -334,7 +350,8 @@ plot_transition <- function(fit, covariate, look) {
   k <- fit$n_states
   short <- max(nchar(fit$state_names, "width")) <= 3L
   labels <- cut_middle(fit$state_names, 12L)
-  defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, k), ylim = c(k, 0), xlab = if (is.null(look$xlab)) "to state" else look$xlab,
+  defaults <- list(x = NA, y = NA, type = "n", xlim = c(0, k), ylim = c(k, 0),
+                   xlab = if (is.null(look$xlab)) "to state" else look$xlab,
                    ylab = if (is.null(look$ylab)) "from state" else look$ylab, axes = FALSE, xaxs = "i", yaxs = "i")
   do.call(graphics::plot.default, utils::modifyList(defaults, look$more))
   at <- expand.grid(from = seq_len(k), to = seq_len(k))
@@ -345,7 +362,8 @@ plot_transition <- function(fit, covariate, look) {
   room <- min(1.3, 0.7 / max(graphics::strwidth(text, cex = 1)), 0.5 / abs(graphics::strheight("0", cex = 1)))
   graphics::text(at$to - 0.5, at$from - 0.5, text, cex = room, col = ifelse(value > 0.55, "white", "grey15"))
   graphics::axis(1, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, gap.axis = -1)
-  graphics::axis(2, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, las = if (short) 1 else 0, gap.axis = -1)
+  graphics::axis(2, at = seq_len(k) - 0.5, labels = labels, tick = FALSE, line = -0.7, las = if (short) 1 else 0,
+                 gap.axis = -1)
   panel_title(look, "Transition probabilities", if (any(impossible)) "-: impossible" else "")
 }
 
@@ -369,8 +387,8 @@ transition_data <- function(fit, covariate) {
   variables <- fit$design$transition$variables
   name <- if (is.null(covariate)) variables[1L] else covariate
   if (!is.character(name) || length(name) != 1L || !name %in% variables) {
-    em_abort(sprintf("`covariate` must be one of those of the transitions: %s.", paste(variables, collapse = ", ")), "argument",
-             argument = "covariate")
+    em_abort(sprintf("`covariate` must be one of those of the transitions: %s.", paste(variables, collapse = ", ")),
+             "argument", argument = "covariate")
   }
   values <- stats::setNames(lapply(variables, function(v) transition_variable(fit, v)), variables)
   grid <- covariate_grid(values, name)
@@ -399,7 +417,8 @@ covariate_grid <- function(values, name, n = 101L) {
     if (is.matrix(typical[[other]])) other else sprintf("%s = %s", other, format(typical[[other]], digits = 3))
   }, "")
   list(name = name, data = data, x = if (continuous) as.double(at) else seq_along(at), like = v[0L],
-       labels = if (!continuous) as.character(at), note = if (length(held) > 0L) paste("at", abbreviate_list(held, 2L)) else "")
+       labels = if (!continuous) as.character(at),
+       note = if (length(held) > 0L) paste("at", abbreviate_list(held, 2L)) else "")
 }
 
 plot_transition_covariate <- function(fit, covariate, look) {
@@ -410,14 +429,16 @@ plot_transition_covariate <- function(fit, covariate, look) {
   note <- c(d$note, if (k > 9L) sprintf("from the first 9 of %d states", k))
   legend <- list(labels = latent_labels(paste("to", style$state), "", 0L), col = style$colour, lwd = 2.2, seg.len = 1.4,
                  show = look$legend)
-  panels(length(shown), look, "Transition probabilities", paste(note[nzchar(note)], collapse = "; "), legend, function(i) {
+  panels(length(shown), look, "Transition probabilities", paste(note[nzchar(note)], collapse = "; "), legend,
+         function(i) {
     open_panel(if (is.null(d$labels)) range(d$x) else range(d$x) + c(-0.5, 0.5), c(0, 1), d$name, "probability", look,
                xaxt = if (is.null(d$labels)) "s" else "n")
     if (!is.null(d$labels)) category_axis(d$labels)
     for (j in which(fit$model$transition$allowed[i, ])) {
       graphics::lines(d$x, d$p[i, j, ], col = style$colour[j], lwd = 2.2, lty = if (is.null(d$labels)) 1 else 3)
       if (!is.null(d$labels)) {
-        graphics::points(d$x, d$p[i, j, ], pch = style$symbol[j], col = style$colour[j], bg = fade(style$colour[j], 0.75), cex = 1.2)
+        graphics::points(d$x, d$p[i, j, ], pch = style$symbol[j], col = style$colour[j],
+                         bg = fade(style$colour[j], 0.75), cex = 1.2)
       }
     }
     panel_heading(paste("from", latent_labels(style$state, "state", Inf)[i]))
@@ -457,8 +478,9 @@ plot_hmm_residuals <- function(fit, response, seed, look) {
 
 # --- forecast -----------------------------------------------------------------------------------------------------
 
-# What a forecast shows: a list by panel and sequence of list(panel, label, history = data frame x, value, state; future =
-# data frame x, mean; lower, upper = matrices (steps x levels), prob = steps x categories or NULL), with the attribute `note`.
+# What a forecast shows: a list by panel and sequence of list(panel, label, history = data frame x, value, state; future
+# = data frame x, mean; lower, upper = matrices (steps x levels), prob = steps x categories or NULL), with the attribute
+# `note`.
 forecast_data <- function(fit, panels, sequences, h, newdata, level, history) {
   require_data(fit, "plot(type = \"forecast\")")
   if (is.null(h) && is.null(newdata)) h <- 10L
@@ -480,12 +502,13 @@ forecast_data <- function(fit, panels, sequences, h, newdata, level, history) {
     rows <- rows[seq_along(rows) > length(rows) - keep]
     end <- fit$sequences$n[s]
     one <- list(panel = panel, label = as.character(fit$sequences$id[s]), history = data.frame(
-      x = end - length(rows) + seq_along(rows), value = panel_values(panel, responses_in_rows(fit$data, rows), share = FALSE),
+      x = end - length(rows) + seq_along(rows),
+      value = panel_values(panel, responses_in_rows(fit$data, rows), share = FALSE),
       state = states[rows]
     ))
     if (panel$kind == "category") {
-      prob <- vapply(names[first[panel$r] + seq_along(panel$levels)], function(name) table$mean[mine & table$response == name],
-                     numeric(steps))
+      prob <- vapply(names[first[panel$r] + seq_along(panel$levels)],
+                     function(name) table$mean[mine & table$response == name], numeric(steps))
       one$prob <- matrix(prob, steps)
       one$future <- data.frame(x = end + seq_len(steps), mean = NA_real_)
     } else {
@@ -506,11 +529,15 @@ plot_forecast <- function(fit, response, sequences, h, newdata, level, history, 
   level <- attr(d, "level")
   named <- length(unique(vapply(d, `[[`, "", "label"))) > 1L
   shade <- forecast_shades(length(level))
-  legend <- list(labels = c(latent_labels(style$state, "state"), "mean", paste0(format(100 * level, trim = TRUE), " %")),
-                 pch = c(style$symbol, 45, rep(22, length(level))), pt.cex = c(rep(1, nrow(style)), 2.4, rep(1.4, length(level))),
-                 col = c(style$colour, "grey15", shade), pt.bg = c(fade(style$colour, 0.75), NA, shade), show = look$legend)
+  legend <- list(labels = c(latent_labels(style$state, "state"), "mean",
+                            paste0(format(100 * level, trim = TRUE), " %")),
+                 pch = c(style$symbol, 45, rep(22, length(level))),
+                 pt.cex = c(rep(1, nrow(style)), 2.4, rep(1.4, length(level))),
+                 col = c(style$colour, "grey15", shade), pt.bg = c(fade(style$colour, 0.75), NA, shade),
+                 show = look$legend)
   n <- length(d)
-  panels(n, look, sprintf("Forecast of %s", count_of(nrow(d[[1L]]$future), "step")), attr(d, "note"), legend, function(i) {
+  panels(n, look, sprintf("Forecast of %s", count_of(nrow(d[[1L]]$future), "step")), attr(d, "note"), legend,
+         function(i) {
     one <- d[[i]]
     draw_forecast(one, style, shade, look)
     if (named) panel_heading(paste("sequence", one$label))
@@ -532,18 +559,19 @@ draw_forecast <- function(one, style, shade, look) {
   panel_axis(panel, 2L)
   if (panel$kind == "category") {
     for (j in seq_along(panel$levels)) {
-      graphics::rect(future$x - 0.5, j - 0.4, future$x + 0.5, j + 0.4, col = probability_shade(one$prob[, j]), border = "white")
+      graphics::rect(future$x - 0.5, j - 0.4, future$x + 0.5, j + 0.4, col = probability_shade(one$prob[, j]),
+                     border = "white")
     }
     graphics::segments(past$x, past$value - 0.3, past$x, past$value + 0.3, col = style$colour[past$state], lwd = 1.6)
   } else {
     left <- as.vector(rbind(future$x - 0.5, future$x + 0.5))
     for (i in rev(seq_along(shade))) {
-      graphics::polygon(c(left, rev(left)), c(rep(one$lower[, i], each = 2L), rev(rep(one$upper[, i], each = 2L))), col = shade[i],
-                        border = NA)
+      graphics::polygon(c(left, rev(left)), c(rep(one$lower[, i], each = 2L), rev(rep(one$upper[, i], each = 2L))),
+                        col = shade[i], border = NA)
     }
     graphics::lines(past$x, past$value, col = "grey75", lwd = 0.8)
-    graphics::points(past$x, past$value, pch = style$symbol[past$state], cex = if (nrow(past) > 150L) 0.55 else 0.8, lwd = 0.6,
-                     col = style$colour[past$state], bg = fade(style$colour[past$state], 0.6))
+    graphics::points(past$x, past$value, pch = style$symbol[past$state], cex = if (nrow(past) > 150L) 0.55 else 0.8,
+                     lwd = 0.6, col = style$colour[past$state], bg = fade(style$colour[past$state], 0.6))
     graphics::segments(future$x - 0.5, future$mean, future$x + 0.5, future$mean, lwd = 2.2, lend = 1, col = "grey15")
   }
   graphics::abline(v = future$x[1L] - 0.5, lty = 3, col = "grey50")

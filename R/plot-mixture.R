@@ -2,17 +2,17 @@
 
 #' Plot a finite mixture
 #'
-#' Shows the regressions of the components, the densities of the responses, residuals, the posterior probabilities, starts, or the
-#' trace of the algorithm.
+#' Shows the regressions of the components, the densities of the responses, residuals, the posterior probabilities,
+#' starts, or the trace of the algorithm.
 #'
 #' * `"regression"`: the response against one covariate, points by their most probable component (paler the less sure
 #'   that is), with the mean of each component as a line. Other covariates are at their average or most frequent value.
 #' * `"density"`: the data of each response with the densities of the components, each times its share, and their sum.
-#'   For few values and categories bars: data in grey, components on top of each other. With covariates the densities are
-#'   averages over those of the rows.
+#'   For few values and categories bars: data in grey, components on top of each other. With covariates the densities
+#'   are averages over those of the rows.
 #' * `"residuals"`: quantile residuals (see [residuals.em_mixture()]): against normal quantiles with the pointwise 95 %
-#'   region of their order statistics, their histogram, against the fitted values (without covariates: the rows), and their
-#'   autocorrelations in the order of the rows, which the model takes for independent.
+#'   region of their order statistics, their histogram, against the fitted values (without covariates: the rows), and
+#'   their autocorrelations in the order of the rows, which the model takes for independent.
 #' * `"posterior"`: a rootogram of the posterior probabilities of each component (those above 0.0001), the rows that are
 #'   classified to it in colour. Where components are well separated most probabilities are close to 0 or 1; much in the
 #'   middle is overlap. The heights are square roots of counts.
@@ -22,7 +22,8 @@
 #'
 #' @param x A fit of [em_mixture()].
 #' @param type What to plot, see the details. Default `"regression"`, without covariates `"density"`.
-#' @param response Names or numbers of the responses to show. Default: all, at most 4 columns; for `"residuals"` the first.
+#' @param response Names or numbers of the responses to show. Default: all, at most 4 columns; for `"residuals"` the
+#'   first.
 #' @param covariate For `"regression"`: the name of the covariate. Default: the first numeric one.
 #' @param seed For `"residuals"`: discrete responses are randomised from this seed. Default 1.
 #' @param max_points The most rows that are drawn; of more, an even selection. Default 5000.
@@ -30,9 +31,8 @@
 #' @param main,xlab,ylab Title and labels of the axes (of one-panel plots).
 #' @param ... Graphical parameters for the panels, such as `xlim`, `ylim`, `cex.lab`.
 #' @return `x`, invisibly.
-#' @references
-#' Leisch, F. (2004). FlexMix: a general framework for finite mixture models and latent class regression in R. *Journal of
-#' Statistical Software* 11(8). \doi{10.18637/jss.v011.i08}
+#' @references Leisch, F. (2004). FlexMix: a general framework for finite mixture models and latent class regression in
+#'   R. *Journal of Statistical Software* 11(8). \doi{10.18637/jss.v011.i08}
 #' @seealso [autoplot.em_mixture()] for the same with ggplot2.
 #' @examples
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
@@ -40,9 +40,9 @@
 #' plot(fit, "posterior")
 #' plot(fit, "residuals")
 #' @export
-plot.em_mixture <- function(x, type = c("regression", "density", "residuals", "posterior", "starts", "trace"), response = NULL,
-                            covariate = NULL, seed = 1, max_points = 5000, legend = TRUE, main = NULL, xlab = NULL, ylab = NULL,
-                            ...) {
+plot.em_mixture <- function(x, type = c("regression", "density", "residuals", "posterior", "starts", "trace"),
+                            response = NULL, covariate = NULL, seed = 1, max_points = 5000, legend = TRUE, main = NULL,
+                            xlab = NULL, ylab = NULL, ...) {
   type <- if (missing(type) && !mixture_depends(x)) "density" else match_choice(type)
   look <- list(main = main, xlab = xlab, ylab = ylab, legend = isTRUE(legend), more = list(...))
   switch(type,
@@ -63,7 +63,8 @@ mixture_depends <- function(fit) any(vapply(fit$responses, function(r) !is.null(
 
 # Colour and symbol of every component.
 mixture_style <- function(fit) {
-  data.frame(component = fit$component_names, colour = em_palette(fit$n_components), symbol = em_symbols(fit$n_components))
+  data.frame(component = fit$component_names, colour = em_palette(fit$n_components),
+             symbol = em_symbols(fit$n_components))
 }
 
 # --- regression ---------------------------------------------------------------------------------------------------
@@ -78,7 +79,8 @@ regression_data <- function(fit, panel, covariate, max_points) {
   }
   variables <- response$design$variables
   if (length(variables) == 0L) {
-    em_abort(sprintf("The response %s has no covariates. Use type = \"density\".", dQuote(response$name, FALSE)), "nothing_to_plot")
+    em_abort(sprintf("The response %s has no covariates. Use type = \"density\".", dQuote(response$name, FALSE)),
+             "nothing_to_plot")
   }
   values <- lapply(stats::setNames(nm = mixture_variables(fit)), function(name) mixture_variable(fit, name))
   numeric <- variables[vapply(values[variables], function(v) is.numeric(v) && is.null(dim(v)), NA)]
@@ -101,15 +103,16 @@ regression_data <- function(fit, panel, covariate, max_points) {
   posterior <- predict(fit, type = "posterior")[rows, , drop = FALSE]
   class <- unname(fit$classification[rows])
   # Categories side by side by component; 0 and 1 in a band: without random numbers, the same in every plot.
-  if (!is.null(grid$labels)) x <- x + (class - (fit$n_components + 1) / 2) * 0.5 / fit$n_components + even_jitter(length(x), 0.1)
+  if (!is.null(grid$labels)) x <- x + (class - (fit$n_components + 1) / 2) * 0.5 / fit$n_components +
+    even_jitter(length(x), 0.1)
   value <- panel_values(panel, responses_in_rows(fit$data, rows))
   notes <- c(if (nzchar(grid$note)) paste("lines", grid$note), thinning_note(length(rows), fit$n_rows))
   list(
     panel = panel, name = name, labels = grid$labels, like = grid$like,
-    points = data.frame(x = x, value = value + if (panel$kind == "binary") even_jitter(length(value), 0.05) else 0, class = class,
-                        sure = row_max(posterior)),
-    lines = data.frame(x = rep(grid$x, fit$n_components), component = rep(seq_len(fit$n_components), each = length(grid$x)),
-                       mean = as.vector(means)),
+    points = data.frame(x = x, value = value + if (panel$kind == "binary") even_jitter(length(value), 0.05) else 0,
+                        class = class, sure = row_max(posterior)),
+    lines = data.frame(x = rep(grid$x, fit$n_components),
+                       component = rep(seq_len(fit$n_components), each = length(grid$x)), mean = as.vector(means)),
     note = paste(notes[nzchar(notes)], collapse = "; ")
   )
 }
@@ -145,7 +148,8 @@ plot_regression <- function(fit, response, covariate, max_points, look) {
   style <- mixture_style(fit)
   legend <- list(labels = latent_labels(style$component, "component"), pch = style$symbol, col = style$colour,
                  pt.bg = fade(style$colour, 0.75), show = look$legend)
-  panels(length(d), look, "Regressions by component", d[[1L]]$note, legend, function(i) draw_regression(d[[i]], style, look))
+  panels(length(d), look, "Regressions by component", d[[1L]]$note, legend,
+         function(i) draw_regression(d[[i]], style, look))
 }
 
 draw_regression <- function(d, style, look) {
@@ -153,8 +157,8 @@ draw_regression <- function(d, style, look) {
   limits <- panel_limits(d$panel, points$value)
   if (d$panel$kind %in% c("binary", "share")) limits <- limits + c(-0.06, 0.06)
   dated <- is.object(d$like) && is.null(d$labels)
-  open_panel(if (is.null(d$labels)) range(points$x) else c(0.5, length(d$labels) + 0.5), limits, d$name, d$panel$name, look,
-             xaxt = if (is.null(d$labels) && !dated) "s" else "n", yaxt = if (own_axis(d$panel)) "n" else "s")
+  open_panel(if (is.null(d$labels)) range(points$x) else c(0.5, length(d$labels) + 0.5), limits, d$name, d$panel$name,
+             look, xaxt = if (is.null(d$labels) && !dated) "s" else "n", yaxt = if (own_axis(d$panel)) "n" else "s")
   if (dated) dated_axis(d$like, range(points$x))
   if (!is.null(d$labels)) category_axis(d$labels)
   panel_axis(d$panel, 2L)
@@ -165,8 +169,8 @@ draw_regression <- function(d, style, look) {
     rgb <- grDevices::col2rgb(colour) / 255
     grDevices::rgb(rgb[1L, ], rgb[2L, ], rgb[3L, ], alpha)
   }
-  graphics::points(points$x, points$value, pch = style$symbol[points$class], cex = if (n > 2000L) 0.5 else 0.85, lwd = 0.7,
-                   col = shade(pmin(1, alpha + 0.25)), bg = shade(alpha))
+  graphics::points(points$x, points$value, pch = style$symbol[points$class], cex = if (n > 2000L) 0.5 else 0.85,
+                   lwd = 0.7, col = shade(pmin(1, alpha + 0.25)), bg = shade(alpha))
   for (k in seq_len(nrow(style))) {
     line <- d$lines[d$lines$component == k, ]
     if (is.null(d$labels)) {
@@ -210,8 +214,8 @@ plot_mixture_residuals <- function(fit, response, seed, look) {
 
 # --- posterior ----------------------------------------------------------------------------------------------------
 
-# Counts of posterior probabilities above `eps` of each component in bins: data frame component, left, right, all, own (rows
-# classified to the component).
+# Counts of posterior probabilities above `eps` of each component in bins: data frame component, left, right, all, own
+# (rows classified to the component).
 rootogram_data <- function(fit, eps = 1e-4, bins = 20L) {
   posterior <- predict(fit, type = "posterior")
   breaks <- seq(0, 1, length.out = bins + 1L)

@@ -1,5 +1,5 @@
-# What the plots of hidden Markov models and of mixtures share: the columns of responses that they show, the densities of
-# states or components, residuals. A mixture comes here as as_states() makes it.
+# What the plots of hidden Markov models and of mixtures share: the columns of responses that they show, the densities
+# of states or components, residuals. A mixture comes here as as_states() makes it.
 
 # Labels of states or components in a legend: names, or "state 1", of more than `most` the bare number.
 latent_labels <- function(labels, noun, most = 4L) {
@@ -13,7 +13,8 @@ latent_labels <- function(labels, noun, most = 4L) {
 response_panels <- function(fit, response, most = 4L) {
   require_data(fit, "plot()")
   names <- names(fit$responses)
-  chosen <- if (is.null(response)) seq_along(names) else if (is.character(response)) match(response, names) else response
+  chosen <- if (is.null(response)) seq_along(names) else if (is.character(response)) match(response, names) else
+    response
   if (!length(chosen) || anyNA(chosen) || !all(chosen %in% seq_along(names)) || anyDuplicated(chosen)) {
     em_abort(sprintf("`response` must name different responses of the fit: %s.", abbreviate_list(names)), "argument",
              argument = "response")
@@ -68,7 +69,9 @@ panel_means <- function(fit, core, data, panel) {
     state_mean(fit, core, data, panel$r, k)[, panel$column]
   }, numeric(data$n))
   means <- matrix(means, data$n)
-  if (panel$kind == "share") means / ifelse(is.na(data$responses[[panel$r]]$y[, 2L]), 1, data$responses[[panel$r]]$y[, 2L]) else means
+  if (panel$kind != "share") return(means)
+  trials <- data$responses[[panel$r]]$y[, 2L]
+  means / ifelse(is.na(trials), 1, trials)
 }
 
 # Limits of the values axis.
@@ -88,8 +91,10 @@ panel_axis <- function(panel, side) {
     category = {
       # names too long for the margin stand upright, as long as there is room
       short <- max(nchar(panel$levels, "width")) <= 3L
-      room <- graphics::par("pin")[2L] / abs(diff(graphics::par("usr")[3:4])) / graphics::strwidth("n", "inches", cex = 0.85)
-      graphics::axis(side, at = seq_along(panel$levels), labels = if (short) panel$levels else cut_middle(panel$levels, max(5L, floor(room))),
+      inches <- graphics::par("pin")[2L] / abs(diff(graphics::par("usr")[3:4]))
+      room <- max(5L, floor(inches / graphics::strwidth("n", "inches", cex = 0.85)))
+      labels <- if (short) panel$levels else cut_middle(panel$levels, room)
+      graphics::axis(side, at = seq_along(panel$levels), labels = labels,
                      las = if (short) 1 else 0, gap.axis = -1, cex.axis = 0.85)
     },
     angle = graphics::axis(side, at = c(-pi, -pi / 2, 0, pi / 2, pi), las = 1,
@@ -99,8 +104,8 @@ panel_axis <- function(panel, side) {
 
 # --- densities ----------------------------------------------------------------------------------------------------
 
-# Densities (probabilities) of the states at some values of a panel, each times the state's share of the rows: averages over
-# rows of `posterior` times the density given the row's covariates and trials (at most 400 rows, an even selection,
+# Densities (probabilities) of the states at some values of a panel, each times the state's share of the rows: averages
+# over rows of `posterior` times the density given the row's covariates and trials (at most 400 rows, an even selection,
 # where they matter). at x K.
 panel_densities <- function(fit, core, panel, at, posterior) {
   family <- fit$responses[[panel$r]]$family
@@ -160,8 +165,8 @@ plot_response_density <- function(fit, core, panels, posterior, style, labels, w
   note <- if (any(vapply(panels, panel_depends, NA, fit = fit))) "averaged over the covariates" else ""
   stacked <- vapply(panels, function(panel) panel$kind %in% c("category", "binary"), NA)
   legend <- if (all(stacked)) {
-    list(labels = c("data", labels), pch = 22, pt.bg = c("grey75", fade(style$colour, 0.75)), col = c("grey75", style$colour),
-         pt.cex = 1.5, show = look$legend)
+    list(labels = c("data", labels), pch = 22, pt.bg = c("grey75", fade(style$colour, 0.75)),
+         col = c("grey75", style$colour), pt.cex = 1.5, show = look$legend)
   } else if (length(labels) > 5L) {
     list(labels = c("all", labels), col = c("grey15", style$colour), pch = 15, pt.cex = 1.3, show = look$legend)
   } else {
@@ -190,7 +195,8 @@ plot_response_density <- function(fit, core, panels, posterior, style, labels, w
 
 # Bars of a histogram; of many the borders would be all that is seen.
 draw_bars <- function(bars, colour) {
-  graphics::rect(bars$left, 0, bars$right, bars$height, col = colour, border = if (nrow(bars) > 60L) colour else "white")
+  border <- if (nrow(bars) > 60L) colour else "white"
+  graphics::rect(bars$left, 0, bars$right, bars$height, col = colour, border = border)
 }
 
 # An axis of whole numbers without exponents.
@@ -207,7 +213,8 @@ draw_stacked_bars <- function(d, style) {
   graphics::rect(d$at - 0.4, 0, d$at - 0.02, d$bars$height, col = "grey75", border = NA)
   base <- numeric(length(d$at))
   for (k in seq_len(ncol(d$densities))) {
-    graphics::rect(d$at + 0.02, base, d$at + 0.4, base + d$densities[, k], col = fade(style$colour[k], 0.75), border = "white")
+    graphics::rect(d$at + 0.02, base, d$at + 0.4, base + d$densities[, k], col = fade(style$colour[k], 0.75),
+                   border = "white")
     base <- base + d$densities[, k]
   }
   graphics::box()
@@ -224,7 +231,8 @@ one_residual <- function(z, response) {
     em_abort(sprintf("`response` must be one of the columns of the residuals: %s.", abbreviate_list(names)), "argument",
              argument = "response")
   }
-  list(z = unname(z[, j]), name = names[j], note = sprintf("of %s (%d of %d, see `response`)", names[j], j, length(names)))
+  list(z = unname(z[, j]), name = names[j],
+       note = sprintf("of %s (%d of %d, see `response`)", names[j], j, length(names)))
 }
 
 # Points of a normal QQ plot with the pointwise 95 % region of order statistics; of many an even selection.
@@ -233,7 +241,8 @@ qq_data <- function(z, most = 2000L) {
   n <- length(z)
   i <- rows_to_draw(n, most)
   data.frame(theoretical = stats::qnorm(stats::ppoints(n)[i]), sample = z[i],
-             lower = stats::qnorm(stats::qbeta(0.025, i, n - i + 1)), upper = stats::qnorm(stats::qbeta(0.975, i, n - i + 1)))
+             lower = stats::qnorm(stats::qbeta(0.025, i, n - i + 1)),
+             upper = stats::qnorm(stats::qbeta(0.975, i, n - i + 1)))
 }
 
 # Autocorrelations of residuals within sequences. `sequence`: number of the sequence of each row, in order.
@@ -267,7 +276,8 @@ draw_qq <- function(z, look) {
 # Bars of a histogram of residuals: data frame left, right, height.
 residual_bars <- function(z) {
   breaks <- seq(min(-3, z), max(3, z), length.out = max(12L, min(60L, ceiling(2 * length(z)^(1 / 3)))))
-  data.frame(left = breaks[-length(breaks)], right = breaks[-1L], height = graphics::hist(z, breaks = breaks, plot = FALSE)$density)
+  data.frame(left = breaks[-length(breaks)], right = breaks[-1L],
+             height = graphics::hist(z, breaks = breaks, plot = FALSE)$density)
 }
 
 draw_residual_histogram <- function(z, look) {
@@ -289,7 +299,8 @@ draw_residual_points <- function(x, z, colour, xlab, look) {
   if (rows) count_axis()
   graphics::abline(h = c(-1.96, 0, 1.96), col = "grey60", lty = c(2, 1, 2))
   many <- length(shown) > 800L
-  graphics::points(x[shown], z[shown], pch = 16, cex = if (many) 0.4 else 0.65, col = fade(colour[shown], if (many) 0.5 else 0.75))
+  graphics::points(x[shown], z[shown], pch = 16, cex = if (many) 0.4 else 0.65,
+                   col = fade(colour[shown], if (many) 0.5 else 0.75))
 }
 
 draw_acf <- function(z, sequence, look) {

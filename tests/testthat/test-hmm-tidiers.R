@@ -22,11 +22,13 @@ test_that("tidy() names covariates, responses and categories, and tests coeffici
     data.frame(x = stats::rnorm(200), y = stats::rpois(200, c(2, 8)[state]),
                word = factor(c("no", "yes")[1 + stats::rbinom(200, 1, c(0.2, 0.8)[state])]), id = rep(1:4, each = 50))
   })
-  fit <- em_hmm(list(y ~ x, word ~ 1), d, n_states = 2, family = c("poisson", "categorical"), transition = ~ x, id = ~ id)
+  fit <- em_hmm(list(y ~ x, word ~ 1), d, n_states = 2, family = c("poisson", "categorical"), transition = ~ x,
+                id = ~ id)
   table <- tidy(fit)
   emission <- table[table$part == "emission", ]
   expect_equal(emission$response, rep(c("y", "word"), each = 4))
-  expect_equal(emission$parameter, c("(Intercept)", "x", "(Intercept)", "x", "prob[no]", "prob[no]", "prob[yes]", "prob[yes]"))
+  expect_equal(emission$parameter, c("(Intercept)", "x", "(Intercept)", "x", "prob[no]", "prob[no]", "prob[yes]",
+                                     "prob[yes]"))
   expect_equal(emission$state, c("1", "1", "2", "2", "1", "2", "1", "2"))
   transition <- table[table$part == "transition", ]
   expect_equal(transition$parameter, rep(c("(Intercept)", "x"), 2))
@@ -79,12 +81,14 @@ test_that("augment() adds states, probabilities, fitted values and residuals in 
   new <- augment(fit, newdata = d[rows, ])
   expect_equal(new$.state, out$.state[rows])
   expect_equal(new$.resid, out$.resid[rows])
-  named <- em_hmm(eruptions ~ 1, d, n_states = 2, known = ifelse(seq_len(272) == 1, "long", ifelse(seq_len(272) == 2, "short", NA)))
+  known <- rep(c("long", "short", NA), c(1, 1, 270))
+  named <- em_hmm(eruptions ~ 1, d, n_states = 2, known = known)
   expect_equal(levels(augment(named)$.state), c("long", "short"))
 })
 
 test_that("augment() has a column for each response or category", {
-  d <- with_seed(3, data.frame(y = stats::rnorm(60, rep(c(0, 5), each = 30)), word = factor(rep(c("no", "yes", "no"), 20))))
+  d <- with_seed(3, data.frame(y = stats::rnorm(60, rep(c(0, 5), each = 30)),
+                               word = factor(rep(c("no", "yes", "no"), 20))))
   fit <- em_hmm(list(y ~ 1, word ~ 1), d, n_states = 2, family = c("gaussian", "categorical"))
   out <- augment(fit, seed = 1)
   expect_true(all(c(".fitted_y", ".fitted_word[no]", ".fitted_word[yes]", ".resid_y", ".resid_word") %in% names(out)))

@@ -5,7 +5,8 @@ test_that("tidy() gives every coefficient once, with standard errors, tests and 
   expect_equal(table$estimate, unname(coef(fit)))
   expect_equal(table$std.error, unname(sqrt(diag(vcov(fit)))))
   expect_equal(cbind(table$conf.low, table$conf.high), unname(confint(fit)))
-  expect_equal(table$parameter, c("proportion", "proportion", "(Intercept)", "eruptions", "(Intercept)", "eruptions", "sd", "sd"))
+  expect_equal(table$parameter, c("proportion", "proportion", "(Intercept)", "eruptions", "(Intercept)", "eruptions",
+                                  "sd", "sd"))
   expect_equal(table$component, as.character(c(1, 2, 1, 1, 2, 2, 1, 2)))
   expect_equal(table$part, rep(c("proportions", "emission"), c(2, 6)))
   summary <- summary(fit, se = TRUE)$coefficients[[2]]

@@ -9,8 +9,10 @@ hmm_plot_data <- function() {
     n <- 150
     state <- rep(rep(1:2, each = 15), length.out = n)
     d <- data.frame(
-      who = rep(c("ann", "bob", "cy"), c(80, 69, 1)), x = stats::rnorm(n), level = factor(sample(c("low", "high"), n, TRUE)),
-      y = stats::rnorm(n, c(0, 4)[state]), count = stats::rpois(n, c(2, 9)[state]), angle = stats::rnorm(n, c(-1, 2)[state], 0.3),
+      who = rep(c("ann", "bob", "cy"), c(80, 69, 1)), x = stats::rnorm(n),
+      level = factor(sample(c("low", "high"), n, TRUE)),
+      y = stats::rnorm(n, c(0, 4)[state]), count = stats::rpois(n, c(2, 9)[state]),
+      angle = stats::rnorm(n, c(-1, 2)[state], 0.3),
       word = factor(c("yes", "no", "perhaps")[pmin(3, state + stats::rbinom(n, 1, 0.3))]),
       wins = stats::rbinom(n, 10, c(0.2, 0.7)[state])
     )
@@ -23,8 +25,8 @@ test_that("every plot draws for every kind of response and leaves par() alone", 
   d <- hmm_plot_data()
   fits <- list(
     em_hmm(faithful$waiting, n_states = 2, control = quick_control()),
-    em_hmm(list(y ~ 1, word ~ 1, count ~ 1), d, n_states = 2, family = c("gaussian", "categorical", "poisson"), id = ~ who,
-           control = quick_control()),
+    em_hmm(list(y ~ 1, word ~ 1, count ~ 1), d, n_states = 2, family = c("gaussian", "categorical", "poisson"),
+           id = ~ who, control = quick_control()),
     em_hmm(cbind(y, count) ~ 1, d, n_states = 3, id = ~ who, covariance = "VVI", control = quick_control()),
     em_hmm(angle ~ 1, d, n_states = 2, family = "vonmises", id = ~ who, control = quick_control()),
     em_hmm(cbind(wins, 10 - wins) ~ 1, d, n_states = 2, family = "binomial", id = ~ who, control = quick_control())
@@ -83,7 +85,8 @@ test_that("long series are thinned out, and probabilities averaged, with a note"
 })
 
 test_that("times make the axis of one sequence", {
-  d <- data.frame(y = with_seed(3, stats::rnorm(60, rep(c(0, 4), 30))), day = as.Date("2020-01-01") + cumsum(rep(1:2, 30)))
+  d <- data.frame(y = with_seed(3, stats::rnorm(60, rep(c(0, 4), 30))),
+                  day = as.Date("2020-01-01") + cumsum(rep(1:2, 30)))
   fit <- em_hmm(y ~ 1, d, n_states = 2, time = ~ day, control = quick_control())
   t <- time_rows(fit, NULL, 100)
   expect_equal(t$x, as.double(d$day))
@@ -93,7 +96,8 @@ test_that("times make the axis of one sequence", {
 
 test_that("densities are those of the states times their share of the rows", {
   d <- hmm_plot_data()
-  fit <- em_hmm(list(y ~ 1, word ~ 1), d, n_states = 2, family = c("gaussian", "categorical"), id = ~ who, control = quick_control())
+  fit <- em_hmm(list(y ~ 1, word ~ 1), d, n_states = 2, family = c("gaussian", "categorical"), id = ~ who,
+                control = quick_control())
   panels <- response_panels(fit, NULL)
   posterior <- fit$posterior
   own <- density_data(fit, core_parameters(fit), panels[[1]], hmm_ordered_posterior(fit))
@@ -117,10 +121,12 @@ test_that("densities with covariates are averages over the rows", {
 
 test_that("transition probabilities along a covariate are those of predict()", {
   d <- hmm_plot_data()
-  fit <- quietly(em_hmm(y ~ 1, d, n_states = 2, id = ~ who, transition = ~ level + x, timing = "to", control = quick_control()))
+  fit <- quietly(em_hmm(y ~ 1, d, n_states = 2, id = ~ who, transition = ~ level + x, timing = "to",
+                        control = quick_control()))
   along <- transition_data(fit, "x")
   expect_equal(along$note, paste("at level =", names(which.max(table(d$level)))))
-  new <- data.frame(y = 0, level = factor(names(which.max(table(d$level))), levels(d$level)), x = along$x[40], who = "ann")
+  new <- data.frame(y = 0, level = factor(names(which.max(table(d$level))), levels(d$level)), x = along$x[40],
+                    who = "ann")
   expected <- predict(fit, new[c(1, 1), ], type = "transition")[, , 2]
   expect_equal(unname(along$p[, , 40]), unname(expected))
   expect_equal(transition_data(fit, NULL)$labels, c("high", "low"))
@@ -148,7 +154,8 @@ test_that("a QQ plot has the sorted residuals and regions that hold the line", {
 
 test_that("a forecast shows the end of the series and predict()'s intervals", {
   d <- hmm_plot_data()
-  fit <- em_hmm(list(y ~ 1, word ~ 1), d, n_states = 2, family = c("gaussian", "categorical"), id = ~ who, control = quick_control())
+  fit <- em_hmm(list(y ~ 1, word ~ 1), d, n_states = 2, family = c("gaussian", "categorical"), id = ~ who,
+                control = quick_control())
   shown <- forecast_data(fit, response_panels(fit, NULL), "bob", 3, NULL, c(0.9, 0.5), 20)
   table <- predict(fit, type = "forecast", h = 3, level = 0.9)
   own <- table[table$sequence == "bob" & table$response == "y", ]
@@ -193,10 +200,11 @@ test_that("every ggplot2 plot builds", {
   skip_if_not_installed("ggplot2")
   d <- hmm_plot_data()
   fits <- list(em_hmm(faithful$waiting, n_states = 2, control = quick_control()),
-               quietly(em_hmm(list(y ~ 1, count ~ 1), d, n_states = 2, family = c("gaussian", "poisson"), transition = ~ x, id = ~ who,
-                              control = quick_control())))
+               quietly(em_hmm(list(y ~ 1, count ~ 1), d, n_states = 2, family = c("gaussian", "poisson"),
+                              transition = ~ x, id = ~ who, control = quick_control())))
   # starts and trace are those of every fit
-  types <- list(c("series", "states", "density", "transition", "residuals", "forecast"), c("series", "states", "transition"))
+  types <- list(c("series", "states", "density", "transition", "residuals", "forecast"),
+                c("series", "states", "transition"))
   for (i in 1:2) for (type in types[[i]]) {
     plot <- ggplot2::autoplot(fits[[i]], type)
     expect_s3_class(plot, "ggplot")

@@ -28,7 +28,8 @@ make_mixture_plot_fits <- function() {
   control <- em_control(n_starts = 5, n_polish = 2, tol = 1e-5)
   list(
     line = em_mixture(y ~ x + g, d, n_components = 2, control = control),
-    several = em_mixture(list(count ~ g, word ~ x), d, n_components = 2, family = list("poisson", "categorical"), control = control),
+    several = em_mixture(list(count ~ g, word ~ x), d, n_components = 2, family = list("poisson", "categorical"),
+                         control = control),
     share = em_mixture(cbind(wins, 10 - wins) ~ x, d, n_components = 2, family = "binomial", control = control),
     plain = em_mixture(y ~ 1, d, n_components = 1:2, control = control)
   )
@@ -54,7 +55,8 @@ test_that("lines are the means of the components at the typical other covariates
   expect_equal(d$note, paste("lines at g =", typical))
   b <- fit$parameters$emission$coefficients
   expect_equal(d$lines$mean[d$lines$component == 2],
-               unname(b["(Intercept)", 2] + b["x", 2] * d$lines$x[d$lines$component == 2] + (typical == "b") * b["gb", 2]))
+               unname(b["(Intercept)", 2] + (typical == "b") * b["gb", 2] +
+                        b["x", 2] * d$lines$x[d$lines$component == 2]))
   expect_equal(d$points$value, fit$frame$y)
   expect_equal(d$points$class, unname(fit$classification))
   expect_equal(d$points$sure, unname(apply(fit$posterior, 1, max)))
@@ -71,7 +73,8 @@ test_that("the rootogram counts posterior probabilities", {
   fit <- mixture_plot_fits()$plain
   d <- rootogram_data(fit)
   p <- fit$posterior[, 1]
-  expect_equal(d$all[d$component == 1], as.vector(table(cut(p[p > 1e-4], seq(0, 1, 0.05), right = FALSE, include.lowest = TRUE))))
+  bins <- cut(p[p > 1e-4], seq(0, 1, 0.05), right = FALSE, include.lowest = TRUE)
+  expect_equal(d$all[d$component == 1], as.vector(table(bins)))
   expect_equal(sum(d$own), 200)
   expect_equal(sum(d$own[d$component == 2]), sum(fit$classification == 2))
 })
@@ -89,7 +92,8 @@ test_that("densities sum to the density of the mixture, averaged over covariates
   share <- density_of(fits$share)
   fit <- fits$share
   prob <- stats::plogis(cbind(1, fit$frame$x) %*% fit$parameters$emission$coefficients)
-  expect_equal(share$densities[, 1], vapply(share$at, function(v) mean(fit$posterior[, 1] * stats::dbinom(v, 10, prob[, 1])), 0))
+  by_hand <- function(v) mean(fit$posterior[, 1] * stats::dbinom(v, 10, prob[, 1]))
+  expect_equal(share$densities[, 1], vapply(share$at, by_hand, 0))
 })
 
 test_that("residuals are shown against fitted values, or rows where these are constant", {
