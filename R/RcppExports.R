@@ -5,6 +5,10 @@ data_summary_ <- function(x, weights, limit, threads) {
     .Call(`_emkit_data_summary_`, x, weights, limit, threads)
 }
 
+values_outside_ <- function(y, low, high, open, whole) {
+    .Call(`_emkit_values_outside_`, y, low, high, open, whole)
+}
+
 gmm_fit_ <- function(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show) {
     .Call(`_emkit_gmm_fit_`, x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show)
 }

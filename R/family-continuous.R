@@ -1,7 +1,5 @@
 # Families of continuous responses; see family.R for what a family is. The normal one is there.
 
-support_not_negative <- list(holds = function(y) y >= 0, words = "not negative")
-support_unit <- list(holds = function(y) y > 0 & y < 1, words = "strictly between 0 and 1")
 
 # Parameters of a list replaced by what `make` makes of them, when all of `from` are there.
 convert_parameters <- function(list, from, make) {

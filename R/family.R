@@ -11,7 +11,7 @@
 #   domains      named: "real", "positive", "rate" (0 included) or "probability", in the order of the natural parameters
 #   links        named list of functions from the linear predictor to the mean, the default first
 #   convert      from other names a user may write (a list) to those of `domains`
-#   support      list(holds = function(y), words): which values a response may have
+#   support      which values a response may have, see new_support()
 #   check        function(y, name) instead of `support`
 new_family <- function(name, title, domains, links, link = NULL, aliases = character(), discrete = FALSE,
                        columns = "one", covariates = TRUE, convert = identity, support = NULL, check = NULL,
@@ -183,13 +183,22 @@ check_numeric_response <- function(y, name) {
   y
 }
 
-# Stops at the first row whose value is outside the support.
+# Stops at the first row whose value is outside the support. The look itself makes no copy: a response may be most of the
+# memory there is.
+check_support <- function(y, name, family, support) {
+  outside <- values_outside_(y, support$low, support$high, support$open, support$whole)
+  if (outside[2L] > 0) abort_outside(y, outside[1L], outside[2L] - 1, name, family, support$words)
+}
+
+# Likewise at the first row that is `bad`.
 abort_support <- function(y, bad, name, family, words) {
-  row <- which(bad)[1L]
-  more <- sum(bad) - 1L
-  em_abort(sprintf("The response %s must be %s for the family %s; row %d is %s%s.", dQuote(name, FALSE), words,
+  abort_outside(y, which(bad)[1L], sum(bad) - 1, name, family, words)
+}
+
+abort_outside <- function(y, row, more, name, family, words) {
+  em_abort(sprintf("The response %s must be %s for the family %s; row %.0f is %s%s.", dQuote(name, FALSE), words,
                    dQuote(family$name, FALSE), row, format(y[row], digits = 15),
-                   if (more > 0L) sprintf(" (and %d more)", more) else ""),
+                   if (more > 0) sprintf(" (and %.0f more)", more) else ""),
            "support", response = name, row = row, value = y[row])
 }
 
@@ -200,19 +209,20 @@ check_one_column <- function(y, name, family, support) {
                      dQuote(family$name, FALSE)), "response_type", response = name)
   }
   y <- as.double(check_numeric_response(y, name))
-  outside <- function(y) !is.na(y) & (is.infinite(y) | !support$holds(y))
-  # In blocks: a response may be most of the memory there is.
-  for (from in seq(1, max(1, length(y)), by = 1e5)) {
-    if (!any(outside(y[from:min(length(y), from + 99999)]), na.rm = TRUE)) next
-    abort_support(y, outside(y), name, family, support$words)
-  }
+  check_support(y, name, family, support)
   dim(y) <- c(length(y), 1L)
   list(y = y, levels = NULL, info = list())
 }
 
-support_real <- list(holds = function(y) rep(TRUE, length(y)), words = "finite")
-support_positive <- list(holds = function(y) y > 0, words = "positive")
-support_count <- list(holds = function(y) y >= 0 & y == floor(y), words = "whole numbers, not negative")
+# Finite numbers from `low` to `high`, these two not among them when `open`; whole numbers only when `whole`.
+new_support <- function(words, low = -Inf, high = Inf, open = TRUE, whole = FALSE) {
+  list(words = words, low = low, high = high, open = open, whole = whole)
+}
+support_real <- new_support("finite")
+support_positive <- new_support("positive", low = 0)
+support_not_negative <- new_support("not negative", low = 0, open = FALSE)
+support_unit <- new_support("strictly between 0 and 1", low = 0, high = 1)
+support_count <- new_support("whole numbers, not negative", low = 0, open = FALSE, whole = TRUE)
 
 # ---- gaussian --------------------------------------------------------------------------------------
 

@@ -85,3 +85,21 @@ Rcpp::List data_summary_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVect
   out["correlation"] = covariance;
   return out;
 }
+
+// The first element (from 1; 0 when there is none) that is neither missing nor a finite number of the interval, and how
+// many there are. `open`: the ends do not belong to it. `whole`: nor do fractions.
+// [[Rcpp::export(rng = false)]]
+Rcpp::NumericVector values_outside_(Rcpp::NumericVector y, double low, double high, bool open, bool whole) {
+  double first = 0.0, count = 0.0;
+  const double* value = y.begin();
+  for (R_xlen_t i = 0; i < y.size(); ++i) {
+    const double v = value[i];
+    if (std::isnan(v)) continue;
+    const bool inside = std::isfinite(v) && (open ? v > low && v < high : v >= low && v <= high) &&
+                        (!whole || v == std::floor(v));
+    if (inside) continue;
+    if (count == 0.0) first = static_cast<double>(i) + 1.0;
+    count += 1.0;
+  }
+  return Rcpp::NumericVector::create(first, count);
+}
