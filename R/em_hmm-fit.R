@@ -97,6 +97,7 @@ run_hmm <- function(problem, given, control, threads) {
 sampled_starts <- function(problem, control, threads) {
   starts <- list()
   for (i in 1:2) {
+    release_garbage(problem$data$n)
     sample <- hmm_sample_data(problem, control$search_rows)
     model <- problem$model
     if (model$initial$kind == "per_sequence") model$initial$fixed <- model$initial$fixed[, sample$owner, drop = FALSE]
@@ -112,6 +113,11 @@ sampled_starts <- function(problem, control, threads) {
     }
   }
   if (length(starts) > 0L) starts
+}
+
+# R collects its garbage late, and with long series this adds to the peak of the memory: collected where much has gathered.
+release_garbage <- function(n) {
+  if (n > 2e6) invisible(gc(verbose = FALSE))
 }
 
 # Pieces of sequences, drawn at random, of about `limit` rows in all, as the core's data.
@@ -192,6 +198,7 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
   posterior <- if (keep) user_rows(evaluate("posterior"), order)
   row_names <- problem$input$specs$row_names
   if (keep) dimnames(posterior) <- list(row_names, labels)
+  release_garbage(data$n)
   path <- hmm_core(hmm_viterbi_(data, model, core, threads), order)
   # One sequence: its log-likelihood is known, without its weight.
   each <- if (length(problem$sequences$lengths) > 1L) evaluate("loglik")$sequences else {

@@ -24,6 +24,20 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// values_outside_
+Rcpp::NumericVector values_outside_(Rcpp::NumericVector y, double low, double high, bool open, bool whole);
+RcppExport SEXP _emkit_values_outside_(SEXP ySEXP, SEXP lowSEXP, SEXP highSEXP, SEXP openSEXP, SEXP wholeSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type y(ySEXP);
+    Rcpp::traits::input_parameter< double >::type low(lowSEXP);
+    Rcpp::traits::input_parameter< double >::type high(highSEXP);
+    Rcpp::traits::input_parameter< bool >::type open(openSEXP);
+    Rcpp::traits::input_parameter< bool >::type whole(wholeSEXP);
+    rcpp_result_gen = Rcpp::wrap(values_outside_(y, low, high, open, whole));
+    return rcpp_result_gen;
+END_RCPP
+}
 // gmm_fit_
 Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads, SEXP show);
 RcppExport SEXP _emkit_gmm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP rowsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -613,6 +627,7 @@ END_RCPP
 
 static const R_CallMethodDef CallEntries[] = {
     {"_emkit_data_summary_", (DL_FUNC) &_emkit_data_summary_, 4},
+    {"_emkit_values_outside_", (DL_FUNC) &_emkit_values_outside_, 5},
     {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 12},
     {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
