@@ -19,7 +19,7 @@ hmm_starts <- function(problem, data, n_starts) {
     free <- if (is.null(data$known)) TRUE else is.na(data$known)
     states[!seen & free] <- NA
     starts[[i]] <- partition(maker$method, states)
-    if (i %% 2L == 0L) release_garbage(problem$data$n)
+    release_garbage(problem$data$n)
   }
   starts
 }
