@@ -165,3 +165,29 @@ test_that("a weight on a sequence is as many copies of it", {
   expect_equal(weighted$loglik, copied$loglik, tolerance = 1e-11)
   expect_equal(weighted$parameters, copied$parameters, tolerance = 1e-8)
 })
+
+test_that("the most probable path is that of a loop over rows, for few and for many states", {
+  set.seed(8)
+  for (k in c(2, 4, 5, 300)) {
+    n <- 120
+    y <- rnorm(n, 2 * sample(k, n, TRUE))
+    input <- chain_input(y, k, first = c(1, 50))
+    means <- 2 * seq_len(k)
+    parameters <- list(initial = rep(1 / k, k), transition = sticky(k, 0.6), emission = list(rbind(means, 1)))
+    density <- vapply(seq_len(k), function(j) dnorm(y, means[j], 1, log = TRUE), y)
+    move <- log(parameters$transition)
+    path <- integer(n)
+    for (rows in list(1:49, 50:n)) {
+      best <- log(parameters$initial) + density[rows[1], ]
+      back <- matrix(0L, length(rows), k)
+      for (i in seq_along(rows)[-1]) {
+        scores <- best + move
+        back[i, ] <- max.col(t(scores), "first")
+        best <- scores[cbind(back[i, ], seq_len(k))] + density[rows[i], ]
+      }
+      path[rows[length(rows)]] <- which.max(best)
+      for (i in rev(seq_along(rows))[-length(rows)]) path[rows[i - 1]] <- back[i, path[rows[i]]]
+    }
+    expect_identical(hmm_viterbi_(input$data, input$model, parameters, 1L)$states, path)
+  }
+})

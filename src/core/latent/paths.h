@@ -54,8 +54,8 @@ struct ViterbiPaths {
 };
 
 // The most probable path of every sequence (Viterbi 1967), by maxima of sums of logarithms. Ties go to the lower state.
-// `Pointer` is wide enough for a state.
-template <class Pointer>
+// `Pointer` is wide enough for a state; with Packed, which is for four states at most, two bits are, and a row takes a byte.
+template <class Pointer, bool Packed>
 ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt) {
   const double kNever = -std::numeric_limits<double>::infinity();
   const Chains& chains = model.chains();
@@ -78,7 +78,8 @@ ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt
   std::vector<Pointer> back;
   for (size_t s = 0; s < chains.n_sequences(); ++s) {
     const size_t begin = chains.begin(s), end = chains.end(s);
-    back.resize((end - begin) * K);
+    const size_t width = Packed ? 1 : K;  // pointers of a row
+    back.resize((end - begin) * width);
     terms.seek(begin);
     terms.initial(begin, law.data());
     for (size_t k = 0; k < K; ++k) best[k] = std::log(law[k]) + terms.log_density(begin, k);
@@ -95,7 +96,8 @@ ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt
         if (interrupt && (row / kTileRows) % 256 == 0 && interrupt->pending()) return out;
       }
       if (by_row) load_transition(row);
-      Pointer* from = back.data() + (row - begin) * K;
+      Pointer* from = back.data() + (row - begin) * width;
+      unsigned bits = 0;
       for (size_t j = 0; j < K; ++j) {
         const double* into = log_transition.data() + j * K;
         double top = best[0] + into[0];
@@ -106,8 +108,12 @@ ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt
           top = v > top ? v : top;
         }
         next[j] = top + terms.log_density(row, j);
-        from[j] = static_cast<Pointer>(arg);
+        if (Packed)
+          bits |= static_cast<unsigned>(arg) << (2 * j);
+        else
+          from[j] = static_cast<Pointer>(arg);
       }
+      if (Packed) from[0] = static_cast<Pointer>(bits);
       best.swap(next);
     }
     size_t k = 0;
@@ -117,7 +123,9 @@ ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt
     for (size_t row = end; row-- > begin;) {
       constant += model.responses().row_constant(row);
       states[row] = static_cast<int>(k);
-      if (row > begin) k = back[(row - begin) * K + k];
+      if (row == begin) break;
+      const Pointer* from = back.data() + (row - begin) * width;
+      k = Packed ? (static_cast<unsigned>(from[0]) >> (2 * k)) & 3u : static_cast<size_t>(from[k]);
     }
     double top = kNever;
     for (size_t j = 0; j < K; ++j) top = std::max(top, best[j]);
@@ -126,10 +134,11 @@ ViterbiPaths viterbi_with(HiddenMarkov& model, int* states, Interrupt* interrupt
   return out;
 }
 
-// A byte for each row and state where that is enough.
+// With as few bytes for each row as the number of states allows.
 inline ViterbiPaths viterbi(HiddenMarkov& model, int* states, Interrupt* interrupt) {
-  return model.n_states() <= 256 ? viterbi_with<std::uint8_t>(model, states, interrupt)
-                                 : viterbi_with<std::uint32_t>(model, states, interrupt);
+  if (model.n_states() <= 4) return viterbi_with<std::uint8_t, true>(model, states, interrupt);
+  return model.n_states() <= 256 ? viterbi_with<std::uint8_t, false>(model, states, interrupt)
+                                 : viterbi_with<std::uint32_t, false>(model, states, interrupt);
 }
 
 // Draws a path of every sequence given the data: forward filtering, backward sampling. `filtered`: n x K, column-major.
