@@ -187,7 +187,10 @@ check_numeric_response <- function(y, name) {
 # memory there is.
 check_support <- function(y, name, family, support) {
   outside <- values_outside_(y, support$low, support$high, support$open, support$whole)
-  if (outside[2L] > 0) abort_outside(y, outside[1L], outside[2L] - 1, name, family, support$words)
+  if (outside[2L] == 0) return(invisible())
+  row <- outside[1L]
+  if (row <= .Machine$integer.max) row <- as.integer(row)
+  abort_outside(y, row, outside[2L] - 1, name, family, support$words)
 }
 
 # Likewise at the first row that is `bad`.
