@@ -289,3 +289,8 @@ test_that("new data must have what the model uses", {
   expect_error(predict(fit, fit$frame[c("id", "Pacc")], "posterior"), "\"rt\"", class = "em_error_newdata")
   expect_error(predict(fit, type = "posterior", h = 2), class = "em_error_argument")
 })
+
+test_that("a fit of one state with several parameters prints", {
+  fit <- em_hmm(eruptions ~ 1, faithful, n_states = 1, control = em_control(progress = FALSE))
+  expect_output(print(fit), "mean +sd")
+})
