@@ -416,9 +416,20 @@ fixed_natural <- function(response, fixed, n_components) {
                        dQuote(response$name, FALSE),
                        name, shape_words(place), shape_words(value)), "fixed")
     }
+    check_fixed_values(as.double(value), name, response)
     out[as.vector(place)] <- as.double(value)
   }
   out
+}
+
+# Fixed values lie where the parameter does. Coefficients and covariances may be any number.
+check_fixed_values <- function(value, name, response) {
+  domain <- if (name %in% c("coefficients", "covariance")) "real" else response$family$domains[[name]]
+  bad <- which(!is.na(value) & !domain_holds(value, domain) & !(name == "df" & value == Inf))
+  if (length(bad) == 0L) return(invisible())
+  em_abort(sprintf("`fixed` of the response %s: %s must be %s, not %s. Give NA where it is free.",
+                   dQuote(response$name, FALSE), name, domain_words(domain), format(value[bad[1L]])),
+           "fixed", response = response$name, parameter = name, value = value[bad[1L]])
 }
 
 shape_words <- function(x) {

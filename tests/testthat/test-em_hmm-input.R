@@ -119,3 +119,10 @@ test_that("fixed, shared, known, weights and order_by are checked", {
 test_that("collapse in every start is an error that names the state", {
   expect_refused("degenerate", "state", rep(1, 50), n_states = 2)
 })
+
+test_that("fixed values outside the range of their parameter are refused", {
+  expect_refused("fixed", "\"eruptions\": sd must be positive, not -1", eruptions ~ 1, data = faithful, n_states = 2,
+                 fixed = list(sd = c(NA, -1)))
+  expect_refused("fixed", "prob must be between 0 and 1, not 1.5", y ~ 1, data = data.frame(y = c(0, 1, 1, 0)),
+                 n_states = 2, family = "binomial", fixed = list(prob = c(NA, 1.5)))
+})
