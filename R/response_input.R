@@ -231,6 +231,7 @@ new_response <- function(name, family, y, design, formula, options) {
     em_abort(sprintf("The family %s takes no covariates; write ~ 1 for the response %s.",
                      dQuote(family$name, FALSE), dQuote(name, FALSE)), "family")
   }
+  if (family$columns %in% c("several", "counts")) y <- name_columns(y, formula)
   checked <- family$check(response_values(y, name, family), name)
   info <- checked$info
   columns <- colnames(y)
@@ -239,6 +240,16 @@ new_response <- function(name, family, y, design, formula, options) {
   options$n_categories <- if (!is.null(checked$levels)) length(checked$levels) else 0L
   list(name = name, family = family, link = family$link, info = info, levels = checked$levels, columns = columns,
        y = checked$y, design = design, formula = formula, options = options, fixed = NULL, shared = NULL)
+}
+
+# The columns that cbind() on the left side leaves without a name are called by their expressions.
+name_columns <- function(y, formula) {
+  left <- if (!is.null(formula)) formula[[2L]]
+  if (!is.matrix(y) || !is.call(left) || !identical(left[[1L]], quote(cbind)) || length(left) - 1L != ncol(y)) return(y)
+  written <- vapply(as.list(left)[-1L], formula_text, "")
+  names <- if (is.null(colnames(y))) rep("", ncol(y)) else colnames(y)
+  colnames(y) <- ifelse(nzchar(names), names, written)
+  y
 }
 
 one_covariance <- function(covariance, d) {

@@ -139,3 +139,8 @@ test_that("names that parameters do not have are an error that lists those they 
   expect_error(two_components(list(y ~ 1, count ~ 1), c("gaussian", "poisson"), shared = "sd"), "named by response",
                class = "em_error_argument")
 })
+
+test_that("columns of cbind() without a name are called by their expressions", {
+  response <- response_specs(cbind(log(Ozone), Wind) ~ 1, airquality)$responses[[1L]]
+  expect_identical(response$columns, c("log(Ozone)", "Wind"))
+})
