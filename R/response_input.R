@@ -235,6 +235,8 @@ new_response <- function(name, family, y, design, formula, options) {
   checked <- family$check(response_values(y, name, family), name)
   info <- checked$info
   columns <- colnames(y)
+  # model.response() makes a vector of a single column.
+  if (family$name == "mvgaussian" && is.null(columns)) columns <- info$columns
   if (is.null(columns) && is.matrix(y)) columns <- paste0("V", seq_len(ncol(y)))
   if (family$name == "mvgaussian") options$covariance <- one_covariance(options$covariance, NCOL(y))
   options$n_categories <- if (!is.null(checked$levels)) length(checked$levels) else 0L
