@@ -257,10 +257,10 @@ warn_about_hmm <- function(fit) {
                     count_of(fit$n_states, "state"), fit$message), "not_converged")
   }
   # Visits are sums of weights.
-  empty <- fit$degeneracy$visits < min(1, max(fit$weights, -Inf, if (is.null(fit$weights)) 1))
+  empty <- fit$degeneracy$visits < (if (is.null(fit$weights)) 1 else min(1, max(fit$weights)))
   if (any(empty)) {
-    em_warn(sprintf(paste0("State %s has less than one expected visit: its parameters mean nothing. Use fewer states, or ",
-                           "another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
+    em_warn(sprintf(paste0("State %s has less than one expected visit: its parameters mean nothing. Use fewer states, ",
+                           "or another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
             "empty_state", states = fit$state_names[empty])
   }
   narrow <- which(fit$degeneracy$relative_scale < narrow_scale)
