@@ -83,7 +83,7 @@ check_covariate <- function(x, name, what, used = NULL) {
   if (length(row) == 0L) return(invisible())
   more <- if (length(row) > 1L) sprintf(" (and in %d more)", length(row) - 1L) else ""
   em_abort(sprintf(paste0("The covariate %s of %s is missing in row %d%s. Missing responses are fine, missing ",
-                          "covariates are not: fill them in (em_impute() can), or leave the rows out."),
+                          "covariates are not: fill them in (em_impute() can)."),
                    dQuote(name, FALSE), what, row[1L], more),
            "missing_covariate", column = name, row = row[1L], rows = row)
 }

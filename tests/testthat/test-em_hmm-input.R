@@ -77,9 +77,8 @@ test_that("starts of the wrong shape are told what they lack", {
 test_that("covariates must be complete, and responses cannot be missing from the formula", {
   d <- input_speed()
   holes <- transform(d, Pacc = replace(Pacc, 5, NA))
-  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5", rt ~ 1, data = holes,
-                 n_states = 2,
-                 transition = ~ Pacc)
+  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5.*fill them in \\(em_impute\\(\\) can\\)\\.$",
+                 rt ~ 1, data = holes, n_states = 2, transition = ~ Pacc)
   expect_refused("missing_covariate", "of the initial distribution", rt ~ 1,
                  data = transform(d, Pacc = replace(Pacc, 1, NA)), n_states = 2, initial = ~ Pacc)
   expect_refused("missing_covariate", "of the response \"rt\"", rt ~ Pacc, data = holes, n_states = 2)
