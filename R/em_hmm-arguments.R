@@ -245,14 +245,14 @@ check_distribution <- function(p, name, class = name) {
 # The design of the transitions in the order of sequences, row t for the transition into row t; NULL without covariates.
 hmm_transition_design <- function(transition, input, sequences, timing, n) {
   if (is.matrix(transition)) return(NULL)
-  design <- chain_design(transition, "transition", "the transitions", input, n)
-  if (is.null(design)) return(NULL)
   rows <- transition_rows(sequences, timing, n)
   inner <- setdiff(seq_len(n), sequences$first)
+  design <- chain_design(transition, "transition", "the transitions", input, n, rows[inner])
+  if (is.null(design)) return(NULL)
   # The last rows' covariates belong to the transitions that come next (timing "from").
   last <- c(sequences$first[-1L] - 1L, n)
   design$last <- design$x[if (is.null(sequences$order)) last else sequences$order[last], , drop = FALSE]
-  design$x <- design$x[rows, , drop = FALSE]
+  design$x <- fill_unused(design$x[rows, , drop = FALSE], inner)
   standardise_design(design, "the transitions", rows = if (length(inner) > 0L) inner)
 }
 
@@ -268,15 +268,15 @@ transition_rows <- function(sequences, timing, n) {
 # The design of the initial distribution, a row for each sequence; NULL without covariates.
 hmm_initial_design <- function(initial, input, sequences, n) {
   if (!inherits(initial, "formula")) return(NULL)
-  design <- chain_design(initial, "initial", "the initial distribution", input, n)
-  if (is.null(design)) return(NULL)
   rows <- if (is.null(sequences$order)) sequences$first else sequences$order[sequences$first]
+  design <- chain_design(initial, "initial", "the initial distribution", input, n, rows)
+  if (is.null(design)) return(NULL)
   design$x <- design$x[rows, , drop = FALSE]
   standardise_design(design, "the initial distribution")
 }
 
-# The design of a one-sided formula of the chain, or NULL for an intercept alone.
-chain_design <- function(formula, argument, what, input, n) {
+# The design of a one-sided formula of the chain, or NULL for an intercept alone. `used`: rows that count.
+chain_design <- function(formula, argument, what, input, n, used) {
   if (!inherits(formula, "formula") || length(formula) != 2L) {
     check_fails(argument, "a one-sided formula such as ~ 1 or ~ x", formula, argument)
   }
@@ -289,7 +289,7 @@ chain_design <- function(formula, argument, what, input, n) {
   if (nrow(frame) != n) {
     em_abort(sprintf("The covariates of %s have %d rows, the responses %d.", what, nrow(frame), n), argument)
   }
-  design <- design_of(attr(frame, "terms"), frame, n, what)
+  design <- design_of(attr(frame, "terms"), frame, n, what, used = if (length(used) > 0L) used)
   design$variables <- row_variables(formula, input$data, n)
   design
 }

@@ -97,7 +97,7 @@ future_states <- function(fit, future) {
     before <- if (future$horizon[i] == 1L) filtered[last[future$sequence[i]], ] else out[i - 1L, ]
     transition <- if (!logit) fit$parameters$transition else {
       x <- if (fit$timing == "to") future$transition[i, , drop = FALSE] else if (future$horizon[i] == 1L) {
-        fit$design$transition$last[future$sequence[i], , drop = FALSE]
+        last_covariates(fit, future$sequence[i])
       } else future$transition[i - 1L, , drop = FALSE]
       matrix(transitions_at(fit, x), fit$n_states)
     }
@@ -130,6 +130,15 @@ future_margins <- function(fit, core, future, r) {
     if (is.null(functions)) return(margin)
     c(margin, lapply(functions, by_state))
   })
+}
+
+# The covariates of a sequence's last row, on which the first step of a forecast depends (timing "from").
+last_covariates <- function(fit, sequence) {
+  x <- fit$design$transition$last[sequence, , drop = FALSE]
+  if (all(is.finite(x))) return(x)
+  em_abort(sprintf(paste0("The first step of a forecast depends on the covariates of the transitions in the last row ",
+                          "of sequence %s, and they are missing there. Fit the model with them filled in."),
+                   dQuote(fit$sequences$id[sequence], FALSE)), "missing_covariate")
 }
 
 # Trials or sums of counts of the future: those of new data, else those of the sequence's last row.

@@ -120,8 +120,8 @@ emission_matrix <- function(fit) {
 print_state_table <- function(fit, digits, most = Inf) {
   emission <- emission_matrix(fit)
   shown <- seq_len(min(fit$n_states, most))
-  cells <- cbind(visits = format(round(fit$degeneracy$visits, 1), nsmall = 1),
-                 apply(emission, 2L, format_number, digits = digits))
+  cells <- lapply(seq_len(ncol(emission)), function(j) format_number(emission[, j], digits = digits))
+  cells <- c(format(round(fit$degeneracy$visits, 1), nsmall = 1), unlist(cells))
   cells <- matrix(cells, fit$n_states, dimnames = list(fit$state_names, c("visits", colnames(emission))))
   cells <- cells[shown, , drop = FALSE]
   fits <- min(columns_that_fit(cells), ncol(cells))

@@ -15,13 +15,16 @@ hmm_rows <- function(fit, newdata, ntimes, what) {
   order <- sequences$order
   transition <- fit$design$transition
   if (!is.null(transition)) {
-    transition <- design_new(transition, frame, specs$n, "the transitions")
-    transition <- design_rows(transition, transition_rows(sequences, fit$timing, specs$n))
+    into <- transition_rows(sequences, fit$timing, specs$n)
+    inner <- setdiff(seq_len(specs$n), sequences$first)
+    used <- if (length(inner) > 0L) into[inner]
+    transition <- design_rows(design_new(transition, frame, specs$n, "the transitions", used), into)
+    transition$x <- fill_unused(transition$x, inner)
   }
   initial <- fit$design$initial
   if (!is.null(initial)) {
-    initial <- design_new(initial, frame, specs$n, "the initial distribution")
-    initial <- design_rows(initial, if (is.null(order)) sequences$first else order[sequences$first])
+    begins <- if (is.null(order)) sequences$first else order[sequences$first]
+    initial <- design_rows(design_new(initial, frame, specs$n, "the initial distribution", begins), begins)
   }
   data <- list(
     responses = lapply(unname(specs$responses), core_response, rows = order), first = sequences$first - 1L, n = specs$n,

@@ -69,16 +69,16 @@ transitions_at <- function(fit, x) {
   out
 }
 
-# The stationary law of a transition matrix, NA where there are several.
+# The stationary law of a transition matrix, NA where there are several, also where only rounding tells them apart.
 stationary_law <- function(transition) {
   k <- nrow(transition)
-  if (n_closed_classes(transition) > 1L) {
+  equations <- qr(rbind(t(diag(k) - transition), 1))
+  if (equations$rank < k || n_closed_classes(transition) > 1L) {
     em_warn("The chain falls into parts that do not communicate: its stationary distribution is not unique.",
             "not_unique")
     return(rep(NA_real_, k))
   }
-  law <- qr.solve(rbind(t(diag(k) - transition), 1), c(rep(0, k), 1))
-  law <- pmax(law, 0)
+  law <- pmax(qr.coef(equations, c(rep(0, k), 1)), 0)
   law / sum(law)
 }
 

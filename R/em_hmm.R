@@ -256,10 +256,11 @@ warn_about_hmm <- function(fit) {
     em_warn(sprintf("The fit of %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
                     count_of(fit$n_states, "state"), fit$message), "not_converged")
   }
-  empty <- fit$degeneracy$visits < 1e-3
+  # Visits are sums of weights.
+  empty <- fit$degeneracy$visits < (if (is.null(fit$weights)) 1 else min(1, max(fit$weights)))
   if (any(empty)) {
-    em_warn(sprintf(paste0("State %s is visited by (almost) no row: its parameters mean nothing. Use fewer states, or ",
-                           "another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
+    em_warn(sprintf(paste0("State %s has less than one expected visit: its parameters mean nothing. Use fewer states, ",
+                           "or another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
             "empty_state", states = fit$state_names[empty])
   }
   narrow <- which(fit$degeneracy$relative_scale < narrow_scale)

@@ -40,12 +40,12 @@ frame_of <- function(formula, data, xlevels = NULL, class = "formula") {
 }
 
 # The design of the right side of terms. `n` rows (a frame without variables has none); `what` names it in messages.
-# `like`: the design of the fit, for new data.
-design_of <- function(terms, frame, n, what, like = NULL) {
+# `like`: the design of the fit, for new data. `used`: the rows that count; in others covariates may be missing.
+design_of <- function(terms, frame, n, what, like = NULL, used = NULL) {
   if (attr(terms, "response") > 0L) terms <- stats::delete.response(terms)
   offset <- stats::model.offset(frame)
   covariates <- intersect(names(frame), vapply(as.list(attr(terms, "variables"))[-1L], formula_text, ""))
-  for (name in covariates) check_covariate(frame[[name]], name, what)
+  for (name in covariates) check_covariate(frame[[name]], name, what, used)
   if (length(attr(terms, "term.labels")) == 0L && attr(terms, "intercept") == 1L) {
     return(new_design(NULL, offset, 1L, "(Intercept)", terms, NULL, NULL))
   }
@@ -57,7 +57,9 @@ design_of <- function(terms, frame, n, what, like = NULL) {
   intercept <- match(0L, attr(x, "assign"), nomatch = 0L)
   names <- colnames(x)
   x <- matrix(as.double(x), n, length(names))
-  bad <- which(!is.finite(x), arr.ind = TRUE)
+  odd <- !is.finite(x)
+  if (!is.null(used)) odd[-used, ] <- FALSE
+  bad <- which(odd, arr.ind = TRUE)
   if (nrow(bad) > 0L) {
     em_abort(sprintf("The covariates of %s must be finite; row %d of %s is %s.", what, bad[1L, 1L],
                      dQuote(names[bad[1L, 2L]], FALSE), format(x[bad[1L, , drop = FALSE]])),
@@ -74,13 +76,14 @@ new_design <- function(x, offset, intercept, names, terms, xlevels, contrasts) {
 }
 
 # A covariate has no missing values: its value is part of the model of the rows that have responses.
-check_covariate <- function(x, name, what) {
+check_covariate <- function(x, name, what, used = NULL) {
   missing <- if (is.matrix(x)) rowSums(is.na(x)) > 0L else is.na(x)
   row <- which(missing)
+  if (!is.null(used)) row <- intersect(row, used)
   if (length(row) == 0L) return(invisible())
   more <- if (length(row) > 1L) sprintf(" (and in %d more)", length(row) - 1L) else ""
   em_abort(sprintf(paste0("The covariate %s of %s is missing in row %d%s. Missing responses are fine, missing ",
-                          "covariates are not: fill them in (em_impute() can), or leave the rows out."),
+                          "covariates are not: fill them in (em_impute() can)."),
                    dQuote(name, FALSE), what, row[1L], more),
            "missing_covariate", column = name, row = row[1L], rows = row)
 }
@@ -107,6 +110,15 @@ standardise_design <- function(design, what, centred = TRUE, rows = NULL) {
              "collinear", columns = design$names[dependent])
   }
   design
+}
+
+# Rows that are not used may have missing values; averages over the rows that are take their place.
+fill_unused <- function(x, used) {
+  for (j in seq_len(ncol(x))) {
+    odd <- !is.finite(x[, j])
+    if (any(odd)) x[odd, j] <- if (length(used) > 0L) mean(x[used, j]) else 0
+  }
+  x
 }
 
 standard_columns <- function(x, design) {
@@ -145,7 +157,7 @@ design_rows <- function(design, rows) {
 }
 
 # The design for new data: the same columns, centres and scales.
-design_new <- function(design, data, n, what) {
+design_new <- function(design, data, n, what, used = NULL) {
   if (is.null(design$x) && is.null(design$offset)) return(design)
   absent <- setdiff(design$variables, names(data))
   if (length(absent) > 0L) {
@@ -153,7 +165,7 @@ design_new <- function(design, data, n, what) {
                      paste(dQuote(absent, FALSE), collapse = ", "), what), "newdata", variables = absent)
   }
   frame <- frame_of(design$terms, data, design$xlevels, "newdata")
-  new <- design_of(design$terms, frame, n, what, design)
+  new <- design_of(design$terms, frame, n, what, design, used)
   new[c("centre", "scale", "xlevels", "variables")] <- design[c("centre", "scale", "xlevels", "variables")]
   new
 }
@@ -231,14 +243,27 @@ new_response <- function(name, family, y, design, formula, options) {
     em_abort(sprintf("The family %s takes no covariates; write ~ 1 for the response %s.",
                      dQuote(family$name, FALSE), dQuote(name, FALSE)), "family")
   }
+  if (family$columns %in% c("several", "counts")) y <- name_columns(y, formula)
   checked <- family$check(response_values(y, name, family), name)
   info <- checked$info
   columns <- colnames(y)
+  # model.response() makes a vector of a single column.
+  if (family$name == "mvgaussian" && is.null(columns)) columns <- info$columns
   if (is.null(columns) && is.matrix(y)) columns <- paste0("V", seq_len(ncol(y)))
   if (family$name == "mvgaussian") options$covariance <- one_covariance(options$covariance, NCOL(y))
   options$n_categories <- if (!is.null(checked$levels)) length(checked$levels) else 0L
   list(name = name, family = family, link = family$link, info = info, levels = checked$levels, columns = columns,
        y = checked$y, design = design, formula = formula, options = options, fixed = NULL, shared = NULL)
+}
+
+# The columns that cbind() on the left side leaves without a name are called by their expressions.
+name_columns <- function(y, formula) {
+  left <- if (!is.null(formula)) formula[[2L]]
+  if (!is.matrix(y) || !is.call(left) || !identical(left[[1L]], quote(cbind)) || length(left) - 1L != ncol(y)) return(y)
+  written <- vapply(as.list(left)[-1L], formula_text, "")
+  names <- if (is.null(colnames(y))) rep("", ncol(y)) else colnames(y)
+  colnames(y) <- ifelse(nzchar(names), names, written)
+  y
 }
 
 one_covariance <- function(covariance, d) {
@@ -416,9 +441,20 @@ fixed_natural <- function(response, fixed, n_components) {
                        dQuote(response$name, FALSE),
                        name, shape_words(place), shape_words(value)), "fixed")
     }
+    check_fixed_values(as.double(value), name, response)
     out[as.vector(place)] <- as.double(value)
   }
   out
+}
+
+# Fixed values lie where the parameter does. Coefficients and covariances may be any number.
+check_fixed_values <- function(value, name, response) {
+  domain <- if (name %in% c("coefficients", "covariance")) "real" else response$family$domains[[name]]
+  bad <- which(!is.na(value) & !domain_holds(value, domain) & !(name == "df" & value == Inf))
+  if (length(bad) == 0L) return(invisible())
+  em_abort(sprintf("`fixed` of the response %s: %s must be %s, not %s. Give NA where it is free.",
+                   dQuote(response$name, FALSE), name, domain_words(domain), format(value[bad[1L]])),
+           "fixed", response = response$name, parameter = name, value = value[bad[1L]])
 }
 
 shape_words <- function(x) {

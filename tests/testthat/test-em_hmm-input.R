@@ -77,11 +77,10 @@ test_that("starts of the wrong shape are told what they lack", {
 test_that("covariates must be complete, and responses cannot be missing from the formula", {
   d <- input_speed()
   holes <- transform(d, Pacc = replace(Pacc, 5, NA))
-  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5", rt ~ 1, data = holes,
-                 n_states = 2,
-                 transition = ~ Pacc)
-  expect_refused("missing_covariate", "of the initial distribution", rt ~ 1, data = holes, n_states = 2,
-                 initial = ~ Pacc)
+  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5.*fill them in \\(em_impute\\(\\) can\\)\\.$",
+                 rt ~ 1, data = holes, n_states = 2, transition = ~ Pacc)
+  expect_refused("missing_covariate", "of the initial distribution", rt ~ 1,
+                 data = transform(d, Pacc = replace(Pacc, 1, NA)), n_states = 2, initial = ~ Pacc)
   expect_refused("missing_covariate", "of the response \"rt\"", rt ~ Pacc, data = holes, n_states = 2)
   expect_refused("formula", "with a response", ~ rt, data = d, n_states = 2)
   expect_refused("formula", "nothere", rt ~ nothere, data = d, n_states = 2)
@@ -118,4 +117,26 @@ test_that("fixed, shared, known, weights and order_by are checked", {
 
 test_that("collapse in every start is an error that names the state", {
   expect_refused("degenerate", "state", rep(1, 50), n_states = 2)
+})
+
+test_that("fixed values outside the range of their parameter are refused", {
+  expect_refused("fixed", "\"eruptions\": sd must be positive, not -1", eruptions ~ 1, data = faithful, n_states = 2,
+                 fixed = list(sd = c(NA, -1)))
+  expect_refused("fixed", "prob must be between 0 and 1, not 1.5", y ~ 1, data = data.frame(y = c(0, 1, 1, 0)),
+                 n_states = 2, family = "binomial", fixed = list(prob = c(NA, 1.5)))
+})
+
+test_that("covariates may be missing in rows that the model does not use", {
+  set.seed(2)
+  d <- data.frame(y = c(rnorm(20), rnorm(20, 4)), z = rnorm(40), id = rep(1:2, each = 20))
+  fit <- function(row, value, ...) {
+    set.seed(3)
+    em_hmm(y ~ 1, transform(d, z = replace(z, row, value)), n_states = 2, id = id, ...,
+           control = em_control(progress = FALSE))$loglik
+  }
+  expect_equal(fit(21, NA, transition = ~ z, timing = "to"), fit(21, 9, transition = ~ z, timing = "to"))
+  expect_equal(fit(20, NA, transition = ~ z), fit(20, 9, transition = ~ z))
+  expect_equal(fit(5, NA, initial = ~ z), fit(5, 9, initial = ~ z))
+  expect_error(fit(20, NA, transition = ~ z, timing = "to"), "row 20", class = "em_error_missing_covariate")
+  expect_error(fit(21, NA, initial = ~ z), "row 21", class = "em_error_missing_covariate")
 })

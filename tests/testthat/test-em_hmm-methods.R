@@ -289,3 +289,14 @@ test_that("new data must have what the model uses", {
   expect_error(predict(fit, fit$frame[c("id", "Pacc")], "posterior"), "\"rt\"", class = "em_error_newdata")
   expect_error(predict(fit, type = "posterior", h = 2), class = "em_error_argument")
 })
+
+test_that("a fit of one state with several parameters prints", {
+  fit <- em_hmm(eruptions ~ 1, faithful, n_states = 1, control = em_control(progress = FALSE))
+  expect_output(print(fit), "mean +sd")
+})
+
+test_that("a chain that all but never moves has no unique stationary law", {
+  stay <- rbind(c(1 - 1e-10, 1e-10), c(1e-10, 1 - 1e-10))
+  expect_warning(law <- stationary(stay), class = "em_warning_not_unique")
+  expect_identical(law, c(NA_real_, NA_real_))
+})

@@ -251,3 +251,9 @@ test_that("the structure of a multivariate response is that of em_gmm", {
   expect_true(all(covariance["y", "x", ] == 0))
   expect_equal(fit$df, 3 + 4 + 2)
 })
+
+test_that("a state with less than one expected visit gives a warning", {
+  set.seed(1)
+  y <- c(rnorm(40), rep(5, 10))
+  expect_warning(em_hmm(y, n_states = 2, control = em_control(progress = FALSE)), class = "em_warning_empty_state")
+})

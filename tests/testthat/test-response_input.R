@@ -139,3 +139,16 @@ test_that("names that parameters do not have are an error that lists those they 
   expect_error(two_components(list(y ~ 1, count ~ 1), c("gaussian", "poisson"), shared = "sd"), "named by response",
                class = "em_error_argument")
 })
+
+test_that("columns of cbind() without a name are called by their expressions", {
+  response <- response_specs(cbind(log(Ozone), Wind) ~ 1, airquality)$responses[[1L]]
+  expect_identical(response$columns, c("log(Ozone)", "Wind"))
+})
+
+test_that("a multivariate Gaussian response of one column has its parameters", {
+  fit <- em_hmm(cbind(eruptions) ~ 1, faithful, n_states = 2, family = "mvgaussian",
+                control = em_control(progress = FALSE))
+  plain <- em_hmm(eruptions ~ 1, faithful, n_states = 2, control = em_control(progress = FALSE))
+  expect_equal(as.vector(fit$parameters$emission$mean), unname(plain$parameters$emission$mean), tolerance = 1e-4)
+  expect_equal(as.vector(fit$parameters$emission$covariance), unname(plain$parameters$emission$sd)^2, tolerance = 1e-4)
+})
