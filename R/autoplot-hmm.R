@@ -65,6 +65,7 @@ note_or_null <- function(note) if (nzchar(note)) note
 
 # Several sequences are facets, with their own counts.
 sequence_facets <- function(t, rows) {
+  .data <- ggplot2::.data
   space <- if (min(t$edges$n) > 0.25 * max(t$edges$n)) "free_x" else "fixed"
   panel <- if (rows > 1L) ggplot2::vars(.data[["panel"]])
   sequence <- if (t$several) ggplot2::vars(.data[["sequence"]])
