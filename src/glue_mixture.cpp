@@ -1,8 +1,8 @@
 // R's view of finite mixtures of any family.
 #include "glue.h"
 
-#include "core/models/multi_start.h"
 #include "core/models/response_mixture.h"
+#include "glue_fit.h"
 #include "glue_response.h"
 
 using namespace emkit;
@@ -139,77 +139,6 @@ bool begin(ResponseMixture& model, const MixtureStart& start, size_t n) {
   });
 }
 
-// Ends sweeps as well as runs when the user interrupts.
-class StopOnInterrupt final : public Interrupt {
- public:
-  StopOnInterrupt(std::atomic<bool>& stop, Interrupt& interrupt) : stop_(stop), interrupt_(interrupt) {}
-  bool pending() override {
-    if (interrupt_.pending()) stop_.store(true);
-    return stop_.load();
-  }
-
- private:
-  std::atomic<bool>& stop_;
-  Interrupt& interrupt_;
-};
-
-const char* degeneracy_word(Degeneracy::Kind kind) {
-  switch (kind) {
-    case Degeneracy::Kind::kNone: return "none";
-    case Degeneracy::Kind::kVanished: return "vanished";
-    case Degeneracy::Kind::kSingular: return "singular";
-    case Degeneracy::Kind::kNotFinite: return "not_finite";
-  }
-  return "none";
-}
-
-Rcpp::DataFrame from_starts(const std::vector<StartOutcome>& starts) {
-  const R_xlen_t m = static_cast<R_xlen_t>(starts.size());
-  Rcpp::CharacterVector method(m), status(m), degeneracy(m);
-  Rcpp::NumericVector loglik(m), log_prior(m);
-  Rcpp::IntegerVector iterations(m), component(m);
-  Rcpp::LogicalVector polished(m);
-  for (R_xlen_t i = 0; i < m; ++i) {
-    const StartOutcome& s = starts[static_cast<size_t>(i)];
-    const bool usable = s.status != Status::kDegenerate && s.status != Status::kInterrupted;
-    method[i] = s.method;
-    status[i] = status_name(s.status);
-    degeneracy[i] = degeneracy_word(s.degeneracy.kind);
-    component[i] = static_cast<int>(s.degeneracy.component) + 1;
-    loglik[i] = usable ? s.objective.loglik : NA_REAL;
-    log_prior[i] = usable ? s.objective.log_prior : NA_REAL;
-    iterations[i] = s.iterations;
-    polished[i] = s.polished;
-  }
-  return Rcpp::DataFrame::create(
-      Rcpp::Named("method") = method, Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
-      Rcpp::Named("status") = status, Rcpp::Named("degeneracy") = degeneracy, Rcpp::Named("component") = component,
-      Rcpp::Named("iterations") = iterations, Rcpp::Named("polished") = polished,
-      Rcpp::Named("stringsAsFactors") = false);
-}
-
-// Everything but the parameters.
-Rcpp::List from_run(const EmResult& run, const std::string& accelerator) {
-  const R_xlen_t n = static_cast<R_xlen_t>(run.trace.size());
-  Rcpp::NumericVector loglik(n), log_prior(n);
-  Rcpp::CharacterVector step(n);
-  for (R_xlen_t i = 0; i < n; ++i) {
-    const TracePoint& t = run.trace[static_cast<size_t>(i)];
-    loglik[i] = t.objective.loglik;
-    log_prior[i] = t.objective.log_prior;
-    step[i] = i == 0 ? "start" : t.accelerated ? accelerator : "em";
-  }
-  return Rcpp::List::create(
-      Rcpp::Named("status") = status_name(run.status),
-      Rcpp::Named("degeneracy") = degeneracy_word(run.degeneracy.kind),
-      Rcpp::Named("degenerate_component") = static_cast<int>(run.degeneracy.component) + 1,
-      Rcpp::Named("loglik") = run.objective.loglik, Rcpp::Named("log_prior") = run.objective.log_prior,
-      Rcpp::Named("iterations") = run.iterations, Rcpp::Named("evaluations") = run.evaluations,
-      Rcpp::Named("last_gain") = run.last_gain, Rcpp::Named("rate") = run.rate,
-      Rcpp::Named("remaining_gain") = run.remaining_gain, Rcpp::Named("trace_loglik") = loglik,
-      Rcpp::Named("trace_log_prior") = log_prior, Rcpp::Named("trace_step") = step);
-}
-
 // sum_i w_i log max_k z_ik and sum_i w_i sum_k z_ik log z_ik over rows with a say.
 struct Entropies {
   double map = 0.0, soft = 0.0, loglik = 0.0;
@@ -261,13 +190,7 @@ void set_or_stop(ResponseMixture& model, const MixtureState& state) {
 // [[Rcpp::export(rng = false)]]
 Rcpp::List mixture_fit_(Rcpp::List data, Rcpp::List model, Rcpp::List starts, Rcpp::List control, SEXP show) {
   const MixtureInput input(data, model);
-  MultiStartControl c;
-  c.em.tol = Rcpp::as<double>(control["tol"]);
-  c.em.max_iter = Rcpp::as<int>(control["max_iter"]);
-  c.accelerator = Rcpp::as<std::string>(control["accelerator"]);
-  c.n_short = Rcpp::as<int>(control["n_short"]);
-  c.n_polish = Rcpp::as<int>(control["n_polish"]);
-  c.threads = Rcpp::as<int>(control["threads"]);
+  MultiStartControl c = as_multi_start_control(control);
   // Where a sweep is too short to share out, the starts are shared out instead.
   c.by_start = input.rows().n_chunks() < 2 * static_cast<size_t>(c.threads);
   std::vector<MixtureStart> points;
