@@ -245,10 +245,12 @@ check_distribution <- function(p, name, class = name) {
 # The design of the transitions in the order of sequences, row t for the transition into row t; NULL without covariates.
 hmm_transition_design <- function(transition, input, sequences, timing, n) {
   if (is.matrix(transition)) return(NULL)
+  # The rows that count are a promise: without covariates a long series never makes them.
+  design <- chain_design(transition, "transition", "the transitions", input, n,
+                         transition_rows(sequences, timing, n)[-sequences$first])
+  if (is.null(design)) return(NULL)
   rows <- transition_rows(sequences, timing, n)
   inner <- setdiff(seq_len(n), sequences$first)
-  design <- chain_design(transition, "transition", "the transitions", input, n, rows[inner])
-  if (is.null(design)) return(NULL)
   # The last rows' covariates belong to the transitions that come next (timing "from").
   last <- c(sequences$first[-1L] - 1L, n)
   design$last <- design$x[if (is.null(sequences$order)) last else sequences$order[last], , drop = FALSE]
