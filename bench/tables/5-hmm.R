@@ -109,7 +109,7 @@ if (with_depmix) {
   rows <- lapply(1:4, function(k) transInit(~ 1, nstates = 4, data = data.frame(1), pstart = start$transition[k, ]))
   prior <- transInit(~ 1, nstates = 4, data = data.frame(rep(1, 2000)), pstart = start$initial, family = multinomial("identity"))
   contenders$depmix <- depmix_iterations(makeDepmix(response = responses, transition = rows, prior = prior,
-                                                    ntimes = lengths, homogeneous = TRUE), 3)
+                                                    ntimes = lengths, homogeneous = TRUE), 30)
 }
 times <- interleave(contenders, if (quick) 1 else 3)
 if (with_depmix) {
