@@ -29,7 +29,7 @@ struct SweepSpace {
 };
 
 template <class EmissionType>
-class LatentClass final : public EmModel {
+class LatentClass : public EmModel {
  public:
   LatentClass(const Observations& data, Independent latent, EmissionType emission, Execution execution)
       : data_(data), latent_(std::move(latent)), emission_(std::move(emission)), execution_(execution) {}
