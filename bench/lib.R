@@ -158,3 +158,26 @@ report_rate <- function(kind, n, d, K, time, threads) {
   say("    %s sweep, %d thread%s: %.1f GFLOP/s = %.0f%% of the ceiling, %.1f times R's DGEMM", kind, threads,
       if (threads > 1) "s" else "", rate, 100 * rate / (machine$peak * threads), rate / (machine$dgemm * threads))
 }
+
+# Peak memory of a fit, in a process of its own, as a multiple of its data, which take `megabytes`. `warm_up`: a small fit;
+# what the libraries themselves need is no part of the answer. `data` and `fit` are lines of R.
+check_memory <- function(case, limit, megabytes, warm_up, data, fit) {
+  if (!file.exists("/proc/self/status")) return(say("  (memory needs /proc: skipped)"))
+  script <- tempfile(fileext = ".R")
+  on.exit(unlink(script))
+  writeLines(c(
+    "library(emkit)",
+    "kb <- function(field) as.numeric(gsub('[^0-9]', '', grep(field, readLines('/proc/self/status'), value = TRUE)))",
+    sprintf("invisible(%s)", warm_up),
+    "set.seed(1)", data, "rm(b); invisible(gc())",
+    "writeLines('5', '/proc/self/clear_refs')  # forget the peak of making the data",
+    "before <- kb('VmRSS')",
+    sprintf("took <- system.time(fit <- suppressWarnings(%s))[[3]]", fit),
+    sprintf("cat(1 + (kb('VmHWM') - before) / (%g * 1e6 / 1024), took, fit$iterations)", megabytes)), script)
+  out <- system2(file.path(R.home("bin"), "Rscript"), shQuote(script), stdout = TRUE, stderr = TRUE)
+  numbers <- suppressWarnings(as.numeric(strsplit(utils::tail(out, 1), " ")[[1]]))
+  fine <- length(numbers) == 3 && !anyNA(numbers)
+  check(case, fine && numbers[1] < limit, if (fine) {
+    sprintf("%.2f times the data, at most %g (%.1f s for starts and %d iterations)", numbers[1], limit, numbers[2], numbers[3])
+  } else paste(out, collapse = " / "))
+}

@@ -1,5 +1,5 @@
 // R's view of one multivariate normal distribution with missing values.
-#include "glue.h"
+#include "glue_fit.h"
 
 #include <memory>
 
@@ -122,20 +122,10 @@ MvnControl as_mvn_control(const Rcpp::List& list) {
   return c;
 }
 
-Rcpp::List trace_of(const EmResult& run, const ScaledProblem& problem, const MvnPrior& prior,
-                    const std::string& accelerator) {
-  const R_xlen_t n = static_cast<R_xlen_t>(run.trace.size());
-  Rcpp::NumericVector loglik(n), log_prior(n);
-  Rcpp::CharacterVector step(n);
-  for (R_xlen_t i = 0; i < n; ++i) {
-    const TracePoint& t = run.trace[static_cast<size_t>(i)];
-    const Objective o = problem.user_objective(t.objective, prior);
-    loglik[i] = o.loglik;
-    log_prior[i] = o.log_prior;
-    step[i] = i == 0 ? "start" : t.accelerated ? accelerator : "em";
-  }
-  return Rcpp::List::create(Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
-                            Rcpp::Named("step") = step);
+EmResult in_user_units(EmResult run, const ScaledProblem& problem, const MvnPrior& prior) {
+  run.objective = problem.user_objective(run.objective, prior);
+  for (TracePoint& t : run.trace) t.objective = problem.user_objective(t.objective, prior);
+  return run;
 }
 
 // The patterns: which variables they observe (P x d), rows and weights. Rows with cell priors count as patterns.
@@ -223,19 +213,15 @@ Rcpp::List fit_problem(const ScaledProblem& problem, const Rcpp::Nullable<Rcpp::
                                        Rcpp::Named("covariance") = as_numeric_matrix(problem.user_matrix(run.covariance)));
   }
   const MvnRun& best = result.runs[result.best];
-  const Rcpp::List trace = trace_of(best.result, problem, mvn_prior, mvn_control.accelerator);
-  const Objective objective = problem.user_objective(best.result.objective, mvn_prior);
-  Rcpp::List out = Rcpp::List::create(
-      Rcpp::Named("status") = status_name(best.result.status), Rcpp::Named("loglik") = objective.loglik,
-      Rcpp::Named("log_prior") = objective.log_prior, Rcpp::Named("iterations") = best.result.iterations,
-      Rcpp::Named("evaluations") = best.result.evaluations, Rcpp::Named("last_gain") = best.result.last_gain,
-      Rcpp::Named("rate") = best.result.rate, Rcpp::Named("remaining_gain") = best.result.remaining_gain,
-      Rcpp::Named("trace_loglik") = trace["loglik"], Rcpp::Named("trace_log_prior") = trace["log_prior"],
-      Rcpp::Named("trace_step") = trace["step"], Rcpp::Named("closed_form") = result.closed_form,
-      Rcpp::Named("newton") = result.newton, Rcpp::Named("best") = static_cast<int>(result.best) + 1,
-      Rcpp::Named("left") = as_numeric(result.left),
-      Rcpp::Named("null_directions") = as_numeric_matrix(result.null_directions), Rcpp::Named("scale") = problem.scales(),
-      Rcpp::Named("worst") = result.worst, Rcpp::Named("nobs") = problem.statistics().n());
+  Rcpp::List out = from_run(in_user_units(best.result, problem, mvn_prior), mvn_control.accelerator);
+  out["closed_form"] = result.closed_form;
+  out["newton"] = result.newton;
+  out["best"] = static_cast<int>(result.best) + 1;
+  out["left"] = as_numeric(result.left);
+  out["null_directions"] = as_numeric_matrix(result.null_directions);
+  out["scale"] = problem.scales();
+  out["worst"] = result.worst;
+  out["nobs"] = problem.statistics().n();
   out["starts"] = Rcpp::DataFrame::create(
       Rcpp::Named("method") = method, Rcpp::Named("loglik") = loglik, Rcpp::Named("log_prior") = log_prior,
       Rcpp::Named("status") = status, Rcpp::Named("iterations") = iterations, Rcpp::Named("escaped") = escaped,

@@ -131,29 +131,10 @@ times <- interleave(contenders, if (quick) 1 else 2)
 if (with_depmix) compare("Viterbi, T = 1e6, K = 4", times[, "ours"], times[, "depmix"], "depmixS4", 100)
 
 # --- memory --------------------------------------------------------------------------------------
-if (!file.exists("/proc/self/status")) {
-  say("  (memory needs /proc: skipped)")
-} else {
-  script <- tempfile(fileext = ".R")
-  writeLines(c(
-    "n <- 1e7",
-    "library(emkit)",
-    "kb <- function(field) as.numeric(gsub('[^0-9]', '', grep(field, readLines('/proc/self/status'), value = TRUE)))",
-    "invisible(em_hmm(faithful$eruptions, n_states = 2))",
-    "set.seed(1)",
-    "y <- numeric(n)",
-    "for (b in split(seq_len(n), ceiling(seq_len(n) / 1e6))) y[b] <- rnorm(length(b)) + 3 * (b %/% 50 %% 3)",
-    "rm(b); invisible(gc())",
-    "writeLines('5', '/proc/self/clear_refs')",
-    "before <- kb('VmRSS')",
-    "took <- system.time(fit <- suppressWarnings(em_hmm(y, n_states = 3, control = em_control(tol = 0, max_iter = 20))))[[3]]",
-    "peak <- kb('VmHWM')",
-    "cat(1 + (peak - before) / (n * 8 / 1024), took, fit$iterations)"), script)
-  out <- system2(file.path(R.home("bin"), "Rscript"), shQuote(script), stdout = TRUE, stderr = TRUE)
-  unlink(script)
-  numbers <- suppressWarnings(as.numeric(strsplit(utils::tail(out, 1), " ")[[1]]))
-  fine <- length(numbers) == 3 && !anyNA(numbers)
-  check("T = 1e7, K = 3, 20 iterations, peak memory", fine && numbers[1] < 3, if (fine) {
-    sprintf("%.2f times the data, at most 3 (%.1f s for starts and %d iterations)", numbers[1], numbers[2], numbers[3])
-  } else paste(out, collapse = " / "))
-}
+check_memory(
+  "T = 1e7, K = 3, 20 iterations, peak memory", limit = 3, megabytes = 80,
+  warm_up = "em_hmm(faithful$eruptions, n_states = 2)",
+  data = c("y <- numeric(1e7)",
+           "for (b in split(seq_along(y), ceiling(seq_along(y) / 1e6))) y[b] <- rnorm(length(b)) + 3 * (b %/% 50 %% 3)"),
+  fit = "em_hmm(y, n_states = 3, control = em_control(tol = 0, max_iter = 20))"
+)
