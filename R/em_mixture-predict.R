@@ -10,6 +10,9 @@
 #' missing, or absent from `newdata` altogether: the posterior probabilities of such a row are its proportions, and
 #' its density is 1.
 #'
+#' Angles (family `"vonmises"`) are averaged on the circle: the mean of a mixture is the direction of the average of the
+#' components' mean resultants, see [predict.em_hmm()]. Residuals of angles are in \eqn{(-\pi, \pi]}.
+#'
 #' With known labels (`em_mixture(known = )`) the posterior of such a row is 1 for its label, in the data of the fit;
 #' new data have no labels.
 #'
@@ -54,8 +57,8 @@ predict.em_mixture <- function(object, newdata = NULL,
     value <- evaluate_mixture(object, rows, "log_density")
     return(stats::setNames(if (log) value else exp(value), rows$row_names))
   }
+  if (type == "response") return(average_means(object, rows, evaluate_mixture(object, rows, "proportions")))
   means <- component_means(object, rows)
-  if (type == "response") return(average_means(means, evaluate_mixture(object, rows, "proportions"), rows))
   columns <- colnames(means[[1L]])
   out <- array(unlist(means), c(rows$n, length(columns), length(means)),
                list(rows$row_names, columns, object$component_names))
@@ -76,9 +79,12 @@ component_means <- function(fit, rows) {
   })
 }
 
-# Means of the components, averaged by the shares of each row (n x K).
-average_means <- function(means, shares, rows) {
-  bind_columns(list(Reduce(`+`, lapply(seq_along(means), function(k) shares[, k] * means[[k]]))), rows)
+# Means of the responses, averaged by the shares of the components in each row (n x K).
+average_means <- function(fit, rows, shares) {
+  core <- mixture_core(fit)
+  states <- as_states(fit)
+  parts <- lapply(seq_along(fit$responses), function(r) mean_over_states(states, core, rows$data, r, shares))
+  bind_columns(parts, rows)
 }
 
 #' Fitted values and residuals of a finite mixture
@@ -117,7 +123,7 @@ fitted.em_mixture <- function(object, by = c("proportions", "posterior"), ...) {
   check_dots_empty(..., .function = "fitted.em_mixture")
   if (by == "proportions") return(predict(object))
   rows <- mixture_rows(object, NULL, "fitted()")
-  average_means(component_means(object, rows), predict(object, type = "posterior"), rows)
+  average_means(object, rows, predict(object, type = "posterior"))
 }
 
 #' @rdname fitted.em_mixture
@@ -127,10 +133,8 @@ residuals.em_mixture <- function(object, type = c("quantile", "response"), seed 
   check_dots_empty(..., .function = "residuals.em_mixture")
   rows <- mixture_rows(object, NULL, "residuals()")
   if (type == "response") {
-    parts <- lapply(seq_along(object$responses), function(r) {
-      observed_columns(object$responses[[r]], rows$data$responses[[r]]$y)
-    })
-    return(bind_columns(parts, rows) - predict(object))
+    if (!is.null(seed)) em_abort("`seed` is for type = \"quantile\".", "argument", argument = "seed")
+    return(response_residuals(object, rows, predict(object)))
   }
   shares <- evaluate_mixture(object, rows, "proportions")
   known <- rows$data$known

@@ -18,7 +18,7 @@ response_specs <- function(formulas, data, family = "gaussian", covariance = NUL
   names <- response_names(formulas)
   ys <- lapply(frames, stats::model.response)
   families <- match_families(family, ys, names)
-  options <- match_options(covariance, n_parts, names)
+  options <- match_options(covariance, n_parts, names, families)
   responses <- lapply(seq_along(formulas), function(r) {
     terms <- attr(frames[[r]], "terms")
     design <- design_of(terms, frames[[r]], rows[1L], sprintf("the response %s", dQuote(names[r], FALSE)))
@@ -44,7 +44,7 @@ response_specs_data <- function(x, name, family = "gaussian", covariance = NULL,
   if (NROW(x) == 0L) em_abort("The data have no rows.", "no_rows")
   family <- match_families(family, list(x), name)[[1L]]
   design <- new_design(NULL, NULL, 1L, "(Intercept)", NULL, NULL, NULL)
-  response <- new_response(name, family, x, design, NULL, match_options(covariance, n_parts, name)[[1L]])
+  response <- new_response(name, family, x, design, NULL, match_options(covariance, n_parts, name, list(family))[[1L]])
   list(responses = stats::setNames(list(response), name), n = NROW(x), row_names = row_names)
 }
 
@@ -132,8 +132,8 @@ match_families <- function(family, ys, names) {
       family <- family[names]
     }
     if (length(family) != length(names)) {
-      em_abort(sprintf("`family` must be one family, or one for each of the %d responses, not %d.", length(names),
-                       length(family)), "family")
+      em_abort(sprintf("`family` must be one family%s, not %d.", if (length(names) == 1L) " for the one response" else
+        sprintf(", or one for each of the %d responses", length(names)), length(family)), "family")
     }
   }
   lapply(seq_along(names), function(r) {
@@ -145,14 +145,11 @@ match_families <- function(family, ys, names) {
 }
 
 # Options of families, one value for all responses or a list or vector named by response.
-match_options <- function(covariance, n_parts, names) {
+match_options <- function(covariance, n_parts, names, families) {
+  check_option(covariance, "covariance", "mvgaussian", names, families)
+  check_option(n_parts, "n_parts", "gaussian_mixture", names, families)
   pick <- function(value, name) {
     if (length(value) <= 1L && is.null(names(value))) return(value)
-    strange <- setdiff(names(value), names)
-    if (is.null(names(value)) || length(strange) > 0L) {
-      em_abort(sprintf("`covariance` and `n_parts` must be one value, or named by response (%s).",
-                       paste(dQuote(names, FALSE), collapse = ", ")), "argument")
-    }
     if (name %in% names(value)) value[[name]] else NULL
   }
   lapply(names, function(name) {
@@ -161,6 +158,27 @@ match_options <- function(covariance, n_parts, names) {
     list(covariance = if (is.null(code)) "VVV" else code, n_parts = if (is.null(parts)) 2L else
       check_count(parts, "n_parts"))
   })
+}
+
+# An option that no response has a use for is an error, rather than without effect.
+check_option <- function(value, argument, user, names, families) {
+  if (is.null(value)) return(invisible())
+  takes <- vapply(families, function(family) family$name == user, NA)
+  if (length(value) == 1L && is.null(names(value))) {
+    if (any(takes)) return(invisible())
+    em_abort(sprintf("`%s` is for responses of the family %s; there is none here. Leave it out.", argument,
+                     dQuote(user, FALSE)), "unused_argument", arguments = argument)
+  }
+  strange <- setdiff(names(value), names)
+  if (is.null(names(value)) || length(strange) > 0L) {
+    em_abort(sprintf("`%s` must be one value, or named by response (%s).", argument,
+                     paste(dQuote(names, FALSE), collapse = ", ")), "argument", argument = argument)
+  }
+  unused <- intersect(names(value), names[!takes])
+  if (length(unused) > 0L) {
+    em_abort(sprintf("`%s` names the response %s, which is not of the family %s. Leave it out.", argument,
+                     dQuote(unused[1L], FALSE), dQuote(user, FALSE)), "unused_argument", arguments = argument)
+  }
 }
 
 # A response as a family's check() takes it. Words need a family of categories.

@@ -84,3 +84,16 @@ test_that("what is simulated from a fit is found again", {
   expect_equal(dim(two$sim_1), c(120L, 2L))
   expect_identical(simulate(fit, 2, seed = 1), two)
 })
+
+test_that("angles are averaged on the circle, and options and seeds without a use are refused", {
+  data <- with_seed(1, data.frame(y = stats::rnorm(200, rep(c(3, -3), each = 100), .2)))
+  fit <- quick(y ~ 1, data, n_components = 2, family = "vonmises", start = rep(1:2, each = 100))
+  e <- fit$parameters$emission
+  length <- besselI(e$concentration, 1) / besselI(e$concentration, 0)
+  p <- fit$parameters$proportions
+  expected <- atan2(sum(p * length * sin(e$mean)), sum(p * length * cos(e$mean)))
+  expect_close(unname(predict(fit)[1]), expected, 1e-10)
+  expect_lt(max(abs(residuals(fit, "response"))), 1)
+  expect_error(residuals(fit, "response", seed = 1), "`seed`", class = "em_error_argument")
+  expect_error(quick(y ~ 1, data, 2, covariance = "VVV"), "`covariance`", class = "em_error_unused_argument")
+})
