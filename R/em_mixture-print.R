@@ -163,6 +163,10 @@ print.summary.em_mixture <- function(x, digits = max(3L, getOption("digits") - 3
     report_convergence(x), report_starts(x),
     degeneracy = if (length(concerns) == 0L) "no component is near-degenerate." else
       paste0(paste(concerns, collapse = "; "), "."),
+    separation = separation_words(fit$separation, "component"),
+    "saddle point" = if (length(fit$equal) > 0L) {
+      sprintf("components %s have equal parameters.", paste(fit$equal, collapse = " and "))
+    },
     identification = if (!x$se) "not checked; summary(se = TRUE) does." else if (length(x$not_identified) == 0L)
       "all parameters are identified." else paste0("NOT identified: ", abbreviate_list(x$not_identified), "."),
     "missing values" = missing
