@@ -26,11 +26,25 @@ frame_of <- function(formula, data, xlevels = NULL, class = "formula") {
   frame <- tryCatch(
     stats::model.frame(formula, data, na.action = stats::na.pass, xlev = xlevels),
     error = function(e) {
+      strange <- function_variables(formula, data)
+      if (length(strange) > 0L) {
+        em_abort(sprintf("The formula %s has no variable %s%s; there is only a function of this name.",
+                         formula_text(stats::formula(formula)), dQuote(strange[1L], FALSE),
+                         if (is.null(data)) "" else sprintf(" in `%s`", if (class == "newdata") class else "data")),
+                 class, variables = strange)
+      }
       em_abort(sprintf("The formula %s could not be evaluated%s: %s.", formula_text(stats::formula(formula)),
                        if (class == "newdata") " in `newdata`" else "", sub("\\.$", "", conditionMessage(e))), class)
     }
   )
   frame
+}
+
+# Variables of a formula that are not in the data, and where it was written are functions.
+function_variables <- function(formula, data) {
+  env <- environment(formula)
+  if (is.null(env)) env <- globalenv()
+  Filter(function(name) is.function(get0(name, env)), setdiff(all.vars(formula), names(data)))
 }
 
 # The design of the right side of terms. `n` rows (a frame without variables has none); `what` names it in messages.
