@@ -16,7 +16,7 @@
 #' ggplot2::autoplot(fit, "transition")
 #' @exportS3Method ggplot2::autoplot
 autoplot.em_hmm <- function(object, type = c("series", "states", "density", "transition", "residuals", "starts",
-                                             "forecast", "trace"),
+                                             "selection", "forecast", "trace"),
                             response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL,
                             level = c(0.5, 0.95), history = NULL, seed = 1, max_points = 5000, ...) {
   type <- match_choice(type)
@@ -29,10 +29,29 @@ autoplot.em_hmm <- function(object, type = c("series", "states", "density", "tra
     transition = autoplot_transition(object, covariate),
     residuals = autoplot_hmm_residuals(object, response, seed),
     starts = autoplot_starts(object),
+    selection = autoplot_latent_selection(object, "BIC"),
     forecast = autoplot_forecast(object, response, sequences, h, newdata, level, history),
     trace = autoplot_trace(object)
   )
   plot + response_theme()
+}
+
+autoplot_latent_selection <- function(fit, criterion) {
+  .data <- ggplot2::.data
+  d <- latent_selection_data(fit)
+  best <- d[d$criterion == criterion & d$n == fit[[names(fit$selection)[1L]]], ]
+  values <- function(x) stats::setNames(x, levels(d$criterion))
+  ggplot2::ggplot(d, ggplot2::aes(.data$n, .data$value, colour = .data$criterion, fill = .data$criterion,
+                                  shape = .data$criterion)) +
+    ggplot2::geom_line(na.rm = TRUE) +
+    ggplot2::geom_point(size = 2, na.rm = TRUE) +
+    ggplot2::geom_point(data = best, shape = 1, size = 5, stroke = 1, colour = "grey15", show.legend = FALSE) +
+    ggplot2::scale_colour_manual("criterion", values = values(em_palette(3L))) +
+    ggplot2::scale_fill_manual("criterion", values = values(em_palette(3L))) +
+    ggplot2::scale_shape_manual("criterion", values = values(em_symbols(3L))) +
+    ggplot2::scale_x_continuous(breaks = sort(unique(d$n))) +
+    ggplot2::labs(x = paste0("number of ", sub("n_", "", names(fit$selection)[1L])), y = "criterion (lower is better)",
+                  title = latent_selection_title(fit, criterion), caption = note_or_null(latent_selection_note(d)))
 }
 
 response_theme <- function() {

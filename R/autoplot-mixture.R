@@ -13,7 +13,8 @@
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' ggplot2::autoplot(fit)
 #' @exportS3Method ggplot2::autoplot
-autoplot.em_mixture <- function(object, type = c("regression", "density", "residuals", "posterior", "starts", "trace"),
+autoplot.em_mixture <- function(object, type = c("regression", "density", "residuals", "posterior", "starts",
+                                                 "selection", "trace"),
                                 response = NULL, covariate = NULL, seed = 1, max_points = 5000, ...) {
   type <- if (missing(type) && !mixture_depends(object)) "density" else match_choice(type)
   check_dots_empty(..., .function = "autoplot.em_mixture")
@@ -28,6 +29,7 @@ autoplot.em_mixture <- function(object, type = c("regression", "density", "resid
     },
     posterior = autoplot_rootogram(object),
     starts = autoplot_starts(object),
+    selection = autoplot_latent_selection(object, object$criterion),
     trace = autoplot_trace(object)
   )
   plot + response_theme()

@@ -5,7 +5,9 @@
 describe_value <- function(x) {
   if (is.null(x)) return("NULL")
   if (is.atomic(x) && length(x) == 1L) return(if (is.character(x)) dQuote(x, FALSE) else format(x))
-  if (is.atomic(x)) return(paste0("a ", typeof(x), " vector of length ", length(x)))
+  if (is.atomic(x)) {
+    return(paste0(if (typeof(x) == "integer") "an " else "a ", typeof(x), " vector of length ", length(x)))
+  }
   paste0("an object of class ", paste(dQuote(class(x), FALSE), collapse = "/"))
 }
 
@@ -70,4 +72,27 @@ check_weights <- function(weights, n) {
   }
   if (!any(weights > 0)) em_abort("`weights` are all zero: no row has a say.", "weights")
   as.double(weights)
+}
+
+# Labels of rows whose component or state is known: list(labels = n numbers, NA where not known; names = those of the
+# components, or NULL when they have numbers only). `required`: what they may be, in words.
+known_labels <- function(known, n, required) {
+  names <- NULL
+  if (is.character(known)) known <- factor(known)
+  if (is.factor(known)) {
+    names <- levels(known)
+    known <- as.integer(known)
+  }
+  if (!is.numeric(known) && !(is.logical(known) && all(is.na(known)))) check_fails("known", required, known, "known")
+  if (length(known) != n) {
+    em_abort(sprintf("`known` must have one value for each of the %s rows, not %s.", format_count(n),
+                     count_of(length(known), "value")), "known")
+  }
+  list(labels = known, names = names)
+}
+
+# How many components or states the names in `known` are; NULL for numbers, of which there may be more.
+number_of_names <- function(known) {
+  if (is.character(known)) known <- factor(known)
+  if (is.factor(known) && nlevels(known) > 0L) nlevels(known)
 }

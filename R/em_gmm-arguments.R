@@ -58,18 +58,9 @@ check_noise <- function(noise, look, n, d) {
 
 check_known <- function(known, n, n_components, noise) {
   if (is.null(known)) return(list())
-  names <- NULL
-  if (is.character(known)) known <- factor(known)
-  if (is.factor(known)) {
-    names <- levels(known)
-    known <- as.integer(known)
-  }
-  if (!is.numeric(known) && !(is.logical(known) && all(is.na(known)))) {
-    check_fails("known", "a factor, or whole numbers", known, "known")
-  }
-  if (length(known) != n) {
-    em_abort(sprintf("`known` must have one value for each of the %d rows, not %d values.", n, length(known)), "known")
-  }
+  known <- known_labels(known, n, "a factor, or whole numbers")
+  names <- known$names
+  known <- known$labels
   if (any(known != floor(known) | known < 0, na.rm = TRUE)) {
     em_abort("`known` must be component numbers, from 1 (0 for noise), and NA where not known.", "known")
   }

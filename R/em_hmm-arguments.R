@@ -46,6 +46,7 @@ as_lookup <- function(expression, data, env, value) {
 check_n_states <- function(n_states, start, known, responses) {
   if (is.null(n_states)) {
     n_states <- states_of_start(start)
+    if (is.null(n_states)) n_states <- number_of_names(known)
     if (is.null(n_states)) em_abort("`n_states` is missing: give the number of states, or several to choose from.",
                                     "n_states")
   }
@@ -94,27 +95,17 @@ check_enough <- function(n_states, responses) {
 # list(labels = integer n or NULL, names = character or NULL).
 check_known_states <- function(known, n, n_states) {
   if (is.null(known)) return(list())
-  names <- NULL
-  if (is.character(known)) known <- factor(known)
-  if (is.factor(known)) {
-    names <- levels(known)
-    known <- as.integer(known)
-  }
-  if (!is.numeric(known) && !(is.logical(known) && all(is.na(known)))) {
-    check_fails("known", "a factor, whole numbers, or the name of a column of `data`", known, "known")
-  }
-  if (length(known) != n) {
-    em_abort(sprintf("`known` must have one value for each of the %s rows, not %s.", format_count(n),
-                     format_count(length(known))), "known")
-  }
-  bad <- which(known != floor(known) | known < 1 | known > n_states)
+  known <- known_labels(known, n, "a factor, whole numbers, or the name of a column of `data`")
+  names <- known$names
+  labels <- known$labels
+  bad <- which(labels != floor(labels) | labels < 1 | labels > n_states)
   if (length(bad) > 0L || length(names) > n_states) {
     em_abort(sprintf("`known` must be states 1 to %d (NA where not known)%s.", n_states,
                      if (length(names) > n_states) sprintf("; it has %d levels", length(names)) else
-                       sprintf("; row %d has %s", bad[1L], format(known[bad[1L]]))), "known")
+                       sprintf("; row %d has %s", bad[1L], format(labels[bad[1L]]))), "known")
   }
-  if (all(is.na(known))) return(list())
-  list(labels = as.integer(known), names = names)
+  if (all(is.na(labels))) return(list())
+  list(labels = as.integer(labels), names = names)
 }
 
 # ---- the chain -----------------------------------------------------------------------------------
@@ -154,6 +145,9 @@ check_topology_name <- function(topology) {
 
 # list(kind, allowed, fixed) for the core. Zeros that are given are impossible transitions.
 check_transition <- function(transition, design, allowed, fixed, n_states) {
+  # What the user wrote.
+  name <- if (is.matrix(transition)) "transition" else "fixed$transition"
+  class <- if (is.matrix(transition)) "transition" else "fixed"
   if (is.matrix(transition)) {
     if (!is.null(fixed)) em_abort("Give the fixed transitions either as `transition` or in `fixed`.", "fixed")
     fixed <- transition
@@ -164,20 +158,22 @@ check_transition <- function(transition, design, allowed, fixed, n_states) {
     em_abort("`fixed$transition` cannot go with covariates on the transitions; `topology` sets zeros.", "fixed")
   }
   if (!is.numeric(fixed) && !is.logical(fixed) || !identical(dim(fixed), c(n_states, n_states))) {
-    check_fails("fixed$transition", sprintf("a %d x %d matrix, NA where free", n_states, n_states), fixed, "fixed")
+    em_abort(sprintf("`%s` must be a %d x %d matrix of probabilities, NA where free, not %s.", name, n_states, n_states,
+                     if (is.matrix(fixed)) paste("one of", shape_words(fixed)) else describe_value(fixed)), class)
   }
   fixed <- matrix(as.double(fixed), n_states)
-  if (any(fixed < 0 | fixed > 1, na.rm = TRUE)) em_abort("`fixed$transition` must be probabilities.", "fixed")
-  if (any(fixed[!allowed] > 0, na.rm = TRUE)) em_abort("`fixed$transition` and `topology` contradict each other.",
-                                                       "fixed")
+  if (any(fixed < 0 | fixed > 1, na.rm = TRUE)) em_abort(sprintf("`%s` must be probabilities.", name), class)
+  if (any(fixed[!allowed] > 0, na.rm = TRUE)) {
+    em_abort(sprintf("`%s` and `topology` contradict each other.", name), class)
+  }
   allowed <- allowed & !(fixed %in% 0)
   fixed[!allowed] <- NA
   total <- rowSums(fixed, na.rm = TRUE)
   free <- rowSums(allowed & is.na(fixed))
   bad <- which(ifelse(free == 0, abs(total - 1) > 1e-8, total >= 1))
   if (length(bad) > 0L) {
-    em_abort(sprintf(paste0("`fixed$transition`, row %d: the given probabilities sum to %s; they must sum to 1, or to ",
-                            "less where some are free."), bad[1L], format(total[bad[1L]])), "fixed")
+    em_abort(sprintf(paste0("`%s`, row %d: the given probabilities sum to %s; they must sum to 1, or to less where ",
+                            "some are free."), name, bad[1L], format(total[bad[1L]])), class)
   }
   list(kind = "homogeneous", allowed = allowed, fixed = if (!all(is.na(fixed))) fixed)
 }
@@ -279,8 +275,10 @@ hmm_initial_design <- function(initial, input, sequences, n) {
 
 # The design of a one-sided formula of the chain, or NULL for an intercept alone. `used`: rows that count.
 chain_design <- function(formula, argument, what, input, n, used) {
-  if (!inherits(formula, "formula") || length(formula) != 2L) {
-    check_fails(argument, "a one-sided formula such as ~ 1 or ~ x", formula, argument)
+  if (!inherits(formula, "formula")) check_fails(argument, "a one-sided formula such as ~ 1 or ~ x", formula, argument)
+  if (length(formula) != 2L) {
+    em_abort(sprintf("`%s` must be a one-sided formula such as ~ x; %s has a left side.", argument,
+                     formula_text(formula)), argument)
   }
   terms <- stats::terms(formula, data = input$data)
   if (length(attr(terms, "offset")) > 0L) em_abort(sprintf("`%s` takes no offset.", argument), argument)

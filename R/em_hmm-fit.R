@@ -90,7 +90,19 @@ run_hmm <- function(problem, given, control, threads) {
   settings$progress <- progress_display(control, "starts")
   run <- hmm_core(hmm_fit_(problem$data, problem$model, starts, settings), problem$sequences$order)
   if (problem$model$initial$kind == "per_sequence") run$parameters$initial <- problem$model$initial$fixed
+  if (max(problem$sequences$lengths) == 1L) run$df <- run$df - n_unseen_transitions(problem)
   run
+}
+
+# Where no sequence has a second row, the free parameters of the transitions of which the data say nothing: all, but for
+# those that determine a stationary initial distribution.
+n_unseen_transitions <- function(problem) {
+  chain <- problem$model$transition
+  if (chain$kind == "logit") return(length(problem$design$transition$names) * nrow(free_cells(chain$allowed)))
+  free <- if (is.null(chain$fixed)) chain$allowed else chain$allowed & is.na(chain$fixed)
+  n_free <- sum(pmax(rowSums(free) - 1L, 0L))
+  if (problem$model$initial$kind == "stationary") n_free <- max(n_free - (problem$n_states - 1L), 0L)
+  n_free
 }
 
 # Starts for many rows: the best fits of two random samples of them.
@@ -115,7 +127,8 @@ sampled_starts <- function(problem, control, threads) {
   if (length(starts) > 0L) starts
 }
 
-# R collects its garbage late, and with long series this adds to the peak of the memory: collected where much has gathered.
+# R collects its garbage late, and with long series this adds to the peak of the memory: collected where much has
+# gathered.
 release_garbage <- function(n) {
   if (n > 2e6) invisible(gc(verbose = FALSE))
 }
@@ -173,10 +186,14 @@ degenerate_words <- function(problem, run) {
 }
 
 abort_degenerate_states <- function(problem, run) {
-  em_abort(sprintf(paste0("The fit of %s is degenerate in every start: %s. Constant or repeated values do this, ",
-                          "and too many states. Try fewer states, `shared = \"sd\"`, or another `start`."),
-                   count_of(problem$n_states, "state"), degenerate_words(problem, run)),
-           "degenerate", component = run$degenerate_component)
+  remedy <- if (problem$n_states == 1L) {
+    "Constant values do this, and too few rows. Give more data, or hold the spread with `fixed`."
+  } else {
+    paste0("Constant or repeated values do this, and too many states. Try fewer states, `shared = \"sd\"`, or another ",
+           "`start`.")
+  }
+  em_abort(sprintf("The fit of %s is degenerate in every start: %s. %s", count_of(problem$n_states, "state"),
+                   degenerate_words(problem, run), remedy), "degenerate", component = run$degenerate_component)
 }
 
 # The fit of the best number of states.
@@ -196,11 +213,13 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
   keep <- control$keep_posterior
   if (identical(keep, "auto")) keep <- as.double(data$n) * k <= 1e7
   posterior <- if (keep) user_rows(evaluate("posterior"), order)
+  in_order <- function(x) if (is.null(order)) x else x[order, , drop = FALSE]
   row_names <- problem$input$specs$row_names
   if (keep) dimnames(posterior) <- list(row_names, labels)
   release_garbage(data$n)
   path <- hmm_core(hmm_viterbi_(data, model, core, threads), order)
   # One sequence: its log-likelihood is known, without its weight.
+  unseen <- max(problem$sequences$lengths) == 1L && n_unseen_transitions(problem) > 0L
   each <- if (length(problem$sequences$lengths) > 1L) evaluate("loglik")$sequences else {
     run$loglik / (if (is.null(data$weights)) 1 else data$weights[1L])
   }
@@ -221,6 +240,12 @@ build_hmm <- function(problem, run, selection, nobs, order_by, control, threads,
   fit["data"] <- list(if (control$keep_data) data)
   fit["frame"] <- list(if (control$keep_data) hmm_frame(problem$input, problem$design))
   fit$n_rows <- data$n
+  if (unseen) fit$degeneracy$dwell <- NA_real_
+  fit$transitions_seen <- !unseen
+  fit$equal <- equal_components(problem$responses, core$emission, labels)
+  fit$separation <- separated_components(problem$responses, data$responses, core$emission, labels, function() {
+    if (keep) in_order(posterior) else evaluate("posterior")
+  }, "state")
   fit
 }
 

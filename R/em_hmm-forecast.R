@@ -11,7 +11,7 @@ forecast_hmm <- function(fit, newdata, type, h, level, probs, at) {
   future <- future_rows(fit, newdata, h)
   states <- future_states(fit, future)
   core <- core_parameters(fit)
-  margins <- unlist(lapply(seq_along(fit$responses), function(r) future_margins(fit, core, future, r)),
+  margins <- unlist(lapply(seq_along(fit$responses), function(r) future_margins(fit, core, future, states, r)),
                     recursive = FALSE)
   keys <- data.frame(sequence = fit$sequences$id[future$sequence], horizon = future$horizon)
   tables <- lapply(margins, function(margin) {
@@ -106,9 +106,10 @@ future_states <- function(fit, future) {
   out
 }
 
-# The columns of a response as one-dimensional distributions by state: list(name, mean = rows x K, discrete, density(v),
-# cdf(v), quantile(p)), the functions of a vector of values by row giving rows x K; without them for categories.
-future_margins <- function(fit, core, future, r) {
+# The columns of a response as one-dimensional distributions by state: list(name, average = means by row, discrete,
+# density(v), cdf(v), quantile(p)), the functions of a vector of values by row giving rows x K; without them for
+# categories. The cdf of an angle begins, and its values lie, one turn from `cut` on, opposite its average.
+future_margins <- function(fit, core, future, states, r) {
   response <- fit$responses[[r]]
   family <- response$family
   n <- length(future$sequence)
@@ -119,16 +120,21 @@ future_margins <- function(fit, core, future, r) {
   k <- seq_len(fit$n_states)
   names <- response_columns(fit, r)
   if (family$columns == "factor" && length(fit$responses) == 1L) names <- paste0(response$name, "[", names, "]")
-  means <- lapply(k, function(s) state_mean(fit, core, data, r, s))
+  average <- mean_over_states(fit, core, data, r, states)
   thetas <- lapply(k, function(s) state_theta(fit, core, data, r, s))
-  column <- function(j) matrix(vapply(means, function(mean) mean[, j], numeric(n)), n)
   by_state <- function(f) function(v) matrix(vapply(thetas, function(theta) as.vector(f(v, theta)) + numeric(n),
                                                     numeric(n)), n)
   lapply(seq_along(names), function(j) {
-    margin <- list(name = names[j], mean = column(j), discrete = family$discrete)
+    margin <- list(name = names[j], average = average[, j], discrete = family$discrete)
     functions <- margin_functions(family, j)
     if (is.null(functions)) return(margin)
-    c(margin, lapply(functions, by_state))
+    margin <- c(margin, lapply(functions, by_state))
+    if (is_circular(family)) {
+      cut <- margin$average - pi
+      margin$cut <- cut
+      margin$cdf <- by_state(function(v, theta) family$arc(v, theta, cut))
+    }
+    margin
   })
 }
 
@@ -180,7 +186,7 @@ margin_functions <- function(family, j) {
 }
 
 margin_table <- function(margin, states, keys, level, probs) {
-  table <- cbind(keys, response = margin$name, mean = rowSums(states * margin$mean))
+  table <- cbind(keys, response = margin$name, mean = margin$average)
   wanted <- c((1 - level) / 2, (1 + level) / 2, probs)
   quantiles <- matrix(NA_real_, nrow(keys), length(wanted))
   if (!is.null(margin$quantile)) {
@@ -194,11 +200,16 @@ margin_table <- function(margin, states, keys, level, probs) {
 # The quantile of a mixture lies between those of its parts: bisection, on whole numbers for counts.
 mixture_quantile <- function(prob, states, margin) {
   n <- nrow(states)
-  each <- margin$quantile(rep(prob, n))
-  # Parts of (almost) no weight do not widen the bracket.
-  each[states < 1e-12] <- NA
-  low <- apply(each, 1L, min, na.rm = TRUE)
-  high <- apply(each, 1L, max, na.rm = TRUE)
+  if (is.null(margin$cut)) {
+    each <- margin$quantile(rep(prob, n))
+    # Parts of (almost) no weight do not widen the bracket.
+    each[states < 1e-12] <- NA
+    low <- apply(each, 1L, min, na.rm = TRUE)
+    high <- apply(each, 1L, max, na.rm = TRUE)
+  } else {
+    low <- margin$cut
+    high <- margin$cut + 2 * pi
+  }
   below <- function(v) {
     value <- rowSums(states * margin$cdf(v))
     value < prob - if (margin$discrete) 1e-12 else 0
@@ -226,6 +237,7 @@ mixture_quantile <- function(prob, states, margin) {
 margin_density <- function(margin, states, keys, at) {
   if (is.null(margin$density)) return(NULL)
   n <- nrow(keys)
+  if (is.null(at) && !is.null(margin$cut)) at <- seq(-pi, pi, length.out = 101L)
   if (is.null(at)) {
     low <- min(mixture_quantile(0.0005, states, margin))
     high <- max(mixture_quantile(0.9995, states, margin))

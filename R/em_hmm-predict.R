@@ -11,6 +11,11 @@
 #' time, within each sequence (with `timing = "from"` the first step's transition depends on the last row of the data,
 #' and the last row of `newdata` on none).
 #'
+#' Angles (family `"vonmises"`) have circular means: the direction of \eqn{\sum_k p_k A(\kappa_k) e^{i \mu_k}}, with
+#' \eqn{p_k} the probabilities of the states and \eqn{A(\kappa_k) e^{i \mu_k}} their mean resultants. Quantiles of their
+#' forecasts are those on the circle cut opposite this mean, so that `lower` < `mean` < `upper`; they may lie a little
+#' outside \eqn{(-\pi, \pi]}.
+#'
 #' @param object A fit of [em_hmm()].
 #' @param newdata NULL (default): the data of the fit. For `"forecast"` and `"density"`: a data frame of the
 #'   covariates of the future, a row for each step (and sequence); not needed without covariates. Otherwise new data
@@ -20,6 +25,7 @@
 #'   * `"posterior"`: probabilities of the states given all data of the sequence (n x K);
 #'   * `"filtered"`: given the row and those before it; `"predicted"`: given those before it alone;
 #'   * `"response"`: expected responses, averaged over the states by `"posterior"`; for categories their probabilities;
+#'     for angles the circular mean (see Details);
 #'   * `"transition"`: the transition matrices into each row (K x K x n; those into the first row of a sequence are
 #'     not used);
 #'   * `"forecast"`: a data frame of means and quantiles of the future; `"density"`: of its densities.
@@ -48,8 +54,10 @@ predict.em_hmm <- function(object, newdata = NULL,
                            h = NULL, level = 0.95, probs = NULL, at = NULL, ntimes = NULL, ...) {
   type <- match_choice(type)
   check_dots_empty(..., .function = "predict.em_hmm")
+  given <- c(h = !is.null(h), level = !missing(level), probs = !is.null(probs), at = !is.null(at),
+             ntimes = !is.null(ntimes))
+  check_prediction(type, names(given)[given], !is.null(newdata))
   if (type %in% c("forecast", "density")) return(forecast_hmm(object, newdata, type, h, level, probs, at))
-  if (!is.null(h)) em_abort("`h` is for type = \"forecast\" and \"density\".", "argument", argument = "h")
   if (type == "viterbi") {
     if (is.null(newdata)) return(object$states)
     path <- viterbi(object, newdata, ntimes = ntimes)
@@ -70,6 +78,18 @@ predict.em_hmm <- function(object, newdata = NULL,
   value
 }
 
+# Arguments that a type of prediction has no use for are an error, rather than without effect.
+check_prediction <- function(type, given, new) {
+  used <- switch(type, forecast = c("h", "level", "probs"), density = c("h", "at"), if (new) "ntimes")
+  unused <- setdiff(given, used)
+  if (length(unused) == 0L) return(invisible())
+  use <- switch(unused[1L], h = "type = \"forecast\" and \"density\"", at = "type = \"density\"",
+                ntimes = "`newdata` with responses", "type = \"forecast\"")
+  alone <- unused[1L] == "ntimes" && !type %in% c("forecast", "density")
+  em_abort(sprintf("`%s` has no meaning for type = \"%s\"%s; it is for %s.", unused[1L], type,
+                   if (alone) " without `newdata`" else "", use), "argument", argument = unused[1L])
+}
+
 #' @rdname residuals.em_hmm
 #' @export
 fitted.em_hmm <- function(object, ...) {
@@ -81,13 +101,23 @@ fitted.em_hmm <- function(object, ...) {
 expected_response <- function(fit, rows) {
   z <- hmm_evaluate_rows(fit, rows, "posterior")
   core <- core_parameters(fit)
-  parts <- lapply(seq_along(fit$responses), function(r) {
-    total <- 0
-    for (k in seq_len(fit$n_states)) total <- total + z[, k] * state_mean(fit, core, rows$data, r, k)
-    colnames(total) <- response_columns(fit, r)
-    total
-  })
-  bind_columns(parts, rows)
+  bind_columns(lapply(seq_along(fit$responses), function(r) mean_over_states(fit, core, rows$data, r, z)), rows)
+}
+
+# The mean of response r (n x columns), its states having these probabilities in each row (n x K). Of angles it is the
+# direction of the average of the states' mean resultants (Mardia and Jupp 2000, section 2.2).
+mean_over_states <- function(fit, core, data, r, probability) {
+  family <- fit$responses[[r]]$family
+  states <- seq_len(fit$n_states)
+  total <- if (is_circular(family)) {
+    average <- 0
+    for (k in states) average <- average + probability[, k] * family$resultant(state_theta(fit, core, data, r, k))
+    matrix(Arg(average))
+  } else {
+    Reduce(`+`, lapply(states, function(k) probability[, k] * unname(state_mean(fit, core, data, r, k))))
+  }
+  colnames(total) <- response_columns(fit, r)
+  total
 }
 
 # Columns of responses in the order of sequences as users get them.

@@ -26,9 +26,7 @@ NULL
 print.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
   cat(hmm_title(x), "", hmm_fit_lines(hmm_fit_table(x)), "", sep = "\n")
   print_state_table(x, digits, most = 8L)
-  cat("\nTransitions (row: from", if (x$model$transition$kind == "logit") ", at the average covariates", ")\n",
-      sep = "")
-  print_transition(average_transition(x), 8L)
+  print_transition(x, average_transition(x), 8L)
   cat(strwrap(convergence_line(x), exdent = 2), sep = "\n")
   for (line in hmm_concerns(x)) cat(strwrap(line, exdent = 2), sep = "\n")
   invisible(x)
@@ -77,50 +75,56 @@ hmm_fit_lines <- function(table, width = getOption("width")) {
                    format(table$nobs, scientific = FALSE),
                    format_loglik(c(table$AIC, table$BIC, table$ICL))))
   colnames(cells) <- names(table)
-  lines <- table_lines(cells)
+  lines <- character()
+  # As many columns on a line as fit.
+  while (ncol(cells) > 0L) {
+    fits <- max(1L, sum(cumsum(pmax(nchar(cells[1L, ]), nchar(colnames(cells))) + 2L) <= width))
+    lines <- c(lines, table_lines(cells[, seq_len(fits), drop = FALSE], width = width))
+    cells <- cells[, -seq_len(fits), drop = FALSE]
+  }
   note <- "(lower is better)"
-  if (nchar(lines[2L]) + nchar(note) + 2L <= width) lines[2L] <- paste0(lines[2L], "  ", note)
+  end <- length(lines)
+  if (nchar(lines[end]) + nchar(note) + 2L <= width) lines[end] <- paste0(lines[end], "  ", note)
   lines
 }
 
-# States x parameters of the responses, as numbers.
+# States x parameters of the responses, as numbers. The column of a coefficient is its name without its state.
 emission_matrix <- function(fit) {
   table <- hmm_coefficient_table(fit)
   chain <- length(fit$parameters$initial) + length(fit$parameters$transition)
   table <- table[table$place > chain, ]
-  value <- coef(fit)[table$name]
-  name <- inner <- character(nrow(table))
+  name <- character(nrow(table))
   state <- integer(nrow(table))
   k <- fit$n_states
+  several <- length(fit$responses) > 1L
   done <- chain
   for (response in fit$responses) {
     size <- n_natural(response) * k
-    here <- table$place > done & table$place <= done + size
+    here <- which(table$place > done & table$place <= done + size)
     state[here] <- (table$place[here] - done - 1L) %/% n_natural(response) + 1L
+    name[here] <- paste0(if (several) paste0(response$name, "."),
+                         emission_parameters(table$name[here], fit$state_names[state[here]],
+                                             rep(response$name, length(here)), several))
     done <- done + size
-  }
-  # The column of a coefficient is its name without its state.
-  for (i in seq_along(name)) {
-    label <- fit$state_names[state[i]]
-    inner <- sub("^.*\\[(.*)\\]$", "\\1", table$name[i])
-    parameter <- sub("\\[.*$", "", table$name[i])
-    parts <- if (inner == label) "" else if (endsWith(inner, paste0(",", label))) {
-      substr(inner, 1L, nchar(inner) - nchar(label) - 1L)
-    } else sub(paste0(label, ","), "", inner, fixed = TRUE)
-    name[i] <- if (!nzchar(parts)) parameter else if (grepl("coefficients$", parameter)) {
-      paste0(sub("coefficients$", "", parameter), parts)
-    } else paste0(parameter, "[", parts, "]")
   }
   columns <- unique(name)
   out <- matrix(NA_real_, k, length(columns), dimnames = list(fit$state_names, columns))
-  out[cbind(state, match(name, columns))] <- value
+  out[cbind(state, match(name, columns))] <- coef(fit)[table$name]
   out
+}
+
+# Numbers of one parameter in all states; degrees of freedom beyond any data are those of a normal distribution.
+format_parameter <- function(x, name, digits) {
+  many <- grepl("(^|[.])df$", name) & !is.na(x) & x > 1e6
+  text <- format_number(replace(x, many, NA), digits = digits)
+  text[many] <- "Inf"
+  text
 }
 
 print_state_table <- function(fit, digits, most = Inf) {
   emission <- emission_matrix(fit)
   shown <- seq_len(min(fit$n_states, most))
-  cells <- lapply(seq_len(ncol(emission)), function(j) format_number(emission[, j], digits = digits))
+  cells <- lapply(colnames(emission), function(name) format_parameter(emission[, name], name, digits))
   cells <- c(format(round(fit$degeneracy$visits, 1), nsmall = 1), unlist(cells))
   cells <- matrix(cells, fit$n_states, dimnames = list(fit$state_names, c("visits", colnames(emission))))
   cells <- cells[shown, , drop = FALSE]
@@ -131,12 +135,25 @@ print_state_table <- function(fit, digits, most = Inf) {
   if (length(left) > 0L) cat("  and ", paste(left, collapse = ", "), "\n", sep = "")
 }
 
-print_transition <- function(transition, most) {
+print_transition <- function(fit, transition, most) {
+  if (!fit$transitions_seen) {
+    return(cat("\n", paste0(strwrap(unseen_words), "\n"), sep = ""))
+  }
+  cat("\nTransitions (row: from", if (fit$model$transition$kind == "logit") ", at the average covariates", ")\n",
+      sep = "")
   shown <- seq_len(min(nrow(transition), most))
-  cells <- matrix(format(round(transition, 4), nsmall = 4, scientific = FALSE), nrow(transition),
-                  dimnames = dimnames(transition))
-  cells[transition == 0] <- "."
+  cells <- matrix(format_chance(transition), nrow(transition), dimnames = dimnames(transition))
+  cells[!fit$model$transition$allowed] <- "."
   print_table(unname_dims(cells[shown, shown, drop = FALSE]))
+}
+
+# Probabilities with 4 decimals, small ones with two digits: 0 is printed for nothing else.
+format_chance <- function(p) {
+  text <- formatC(p, digits = 4L, format = "f")
+  small <- !is.na(p) & p > 0 & p < 1e-4
+  text[small] <- formatC(p[small], digits = 1L, format = "e")
+  text[p %in% 0] <- "0"
+  text
 }
 
 unname_dims <- function(x) {
@@ -144,24 +161,45 @@ unname_dims <- function(x) {
   x
 }
 
+unseen_words <- paste("The transitions are not estimated: no sequence has a second row. They are as they started,",
+                      "and do not count in df.")
+
 # What a reader must know before trusting the numbers.
 hmm_concerns <- function(x) {
   table <- x$degeneracy
-  empty <- table$state[table$visits < 1e-3]
-  few <- table$state[table$visits >= 1e-3 & table$visits <= emission_df(x) / x$n_states + 1e-6]
-  narrow <- table$state[which(table$relative_scale < narrow_scale)]
-  c(if (length(empty) > 0L) sprintf("EMPTY: no row visits state %s.", abbreviate_list(empty)),
-    if (length(few) > 0L) sprintf("FEW ROWS: state %s has no more visits than parameters of its own.",
-                                  abbreviate_list(few)),
+  states <- function(which) abbreviate_list(table$state[which])
+  empty <- empty_states(x)
+  few <- spurious_states(x)
+  narrow <- which(table$relative_scale < narrow_scale)
+  c(if (length(empty) > 0L) sprintf("EMPTY: no row visits state %s.", states(empty)),
+    if (length(few) > 0L) sprintf("SPURIOUS: state %s has no more visits than parameters of its own.", states(few)),
     if (length(narrow) > 0L) sprintf("NARROW: state %s has (almost) no spread; its likelihood may have no limit.",
-                                     abbreviate_list(narrow)))
+                                     states(narrow)),
+    if (length(x$equal) > 0L) sprintf("SADDLE: states %s have equal parameters.", paste(x$equal, collapse = " and ")),
+    separation_words(x$separation, "state"))
 }
 
-# Free parameters of the responses, all states together.
-emission_df <- function(x) {
-  k <- x$n_states
-  sum(vapply(x$responses, function(r) n_natural(r) * k - sum(!is.na(r$fixed)) - (k - 1L) * sum(r$shared), 0))
+# States with (almost) no visit. Visits are sums of weights.
+empty_states <- function(x) which(x$degeneracy$visits < 1e-3 * weight_unit(x))
+
+# States with so few visits that their parameters reproduce them: at most as many as parameters of their own, or one.
+spurious_states <- function(x) {
+  if (x$n_states == 1L) return(integer())
+  unit <- weight_unit(x)
+  own <- vapply(x$responses, function(r) {
+    natural <- n_natural(r)
+    own <- if (is.null(r$shared)) rep(TRUE, natural) else !r$shared
+    own <- matrix(own, natural, x$n_states)
+    if (!is.null(r$fixed)) own <- own & is.na(r$fixed)
+    colSums(own)
+  }, numeric(x$n_states))
+  own <- rowSums(matrix(own, x$n_states))
+  visits <- x$degeneracy$visits
+  which(visits >= 1e-3 * unit & own > 0 & visits <= pmax(own, 1) * unit * (1 + 1e-6))
 }
+
+# What a row counts, on average.
+weight_unit <- function(x) if (is.null(x$weights)) 1 else min(1, mean(x$weights))
 
 #' @rdname print.em_hmm
 #' @export
@@ -175,7 +213,8 @@ summary.em_hmm <- function(object, se = FALSE, ...) {
                                     em_warning_not_identified = function(w) invokeRestart("muffleWarning"))
     coefficients$std_error <- sqrt(diag(variance))
   }
-  law <- if (object$model$initial$kind == "stationary") object$parameters$initial else {
+  law <- if (!object$transitions_seen) rep(NA_real_, object$n_states) else
+    if (object$model$initial$kind == "stationary") object$parameters$initial else {
     withCallingHandlers(stationary(object), em_warning_not_unique = function(w) invokeRestart("muffleWarning"))
   }
   structure(
@@ -230,28 +269,27 @@ print.summary.em_hmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
   report$fit$n_components <- fit$n_states
   concerns <- hmm_concerns(fit)
   if (length(concerns) == 0L) concerns <- "no state is near-degenerate."
-  print_report(c(report_convergence(report), report_starts(report),
+  starts <- if (fit$n_states == 1L) c(starts = "one state: the optimum is the only one.") else report_starts(report)
+  print_report(c(report_convergence(report), starts,
                  degeneracy = paste(concerns, collapse = " "),
                  x$notes))
   cat("\nStates\n")
   cells <- cbind(visits = format(round(x$degeneracy$visits, 1), nsmall = 1),
                  "mean stay" = ifelse(is.na(x$degeneracy$dwell), "-", format_each(x$degeneracy$dwell, 3L)),
-                 "long-run share" = ifelse(is.na(x$stationary), "-", format(round(x$stationary, 4), nsmall = 4)),
-                 initial = if (is.matrix(x$initial)) NULL else format(round(x$initial, 4), nsmall = 4))
+                 "long-run share" = ifelse(is.na(x$stationary), "-", format_chance(unname(x$stationary))),
+                 initial = if (is.matrix(x$initial)) NULL else format_chance(x$initial))
   rownames(cells) <- fit$state_names
   print_table(cells)
-  cat("\nTransitions (row: from", if (fit$model$transition$kind == "logit") ", at the average covariates", ")\n",
-      sep = "")
-  print_transition(x$transition, 12L)
-  if (fit$model$transition$kind == "logit" && !x$se) {
+  print_transition(fit, x$transition, 12L)
+  if (fit$model$transition$kind == "logit" && fit$transitions_seen && !x$se) {
     cat("\nCoefficients of the transitions\n")
     here <- grepl("^transition\\[", rownames(x$coefficients))
     print_table(cbind(estimate = stats::setNames(format_each(x$coefficients$estimate[here], digits),
                                                  rownames(x$coefficients)[here])))
   }
   cat("\nResponses\n")
-  cells <- matrix(apply(x$emission, 2L, format_number, digits = digits), nrow(x$emission),
-                  dimnames = dimnames(x$emission))
+  cells <- lapply(colnames(x$emission), function(name) format_parameter(x$emission[, name], name, digits))
+  cells <- matrix(unlist(cells), nrow(x$emission), dimnames = dimnames(x$emission))
   print_table(if (ncol(cells) > columns_that_fit(cells)) t(cells) else cells)
   if (x$se) print_hmm_coefficients(x, digits)
   invisible(x)

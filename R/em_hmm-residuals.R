@@ -44,15 +44,24 @@ residuals.em_hmm <- function(object, type = c("quantile", "response"), newdata =
   check_dots_empty(..., .function = "residuals.em_hmm")
   rows <- hmm_rows(object, newdata, ntimes, "residuals()")
   if (type == "response") {
-    expected <- expected_response(object, rows)
-    parts <- lapply(seq_along(object$responses), function(r) {
-      observed_columns(object$responses[[r]], rows$data$responses[[r]]$y)
-    })
-    return(bind_columns(parts, rows) - expected)
+    if (!is.null(seed)) em_abort("`seed` is for type = \"quantile\".", "argument", argument = "seed")
+    return(response_residuals(object, rows, expected_response(object, rows)))
   }
   value <- simulate_sets(1L, seed, function() hmm_quantile_residuals(object, rows))
   attr(value, "seed") <- NULL
   value
+}
+
+# Observed minus expected responses; of angles what is between them, in (-pi, pi].
+response_residuals <- function(fit, rows, expected) {
+  parts <- lapply(seq_along(fit$responses), function(r) {
+    observed_columns(fit$responses[[r]], rows$data$responses[[r]]$y)
+  })
+  out <- bind_columns(parts, rows) - expected
+  angles <- rep(vapply(fit$responses, function(r) is_circular(r$family), NA), vapply(parts, ncol, 0L))
+  if (!any(angles)) return(out)
+  if (is.matrix(out)) out[, angles] <- wrap_angle(out[, angles]) else out <- wrap_angle(out)
+  out
 }
 
 # A response in the columns of its means.

@@ -3,6 +3,10 @@
 # The rows on which a method works, as the core takes them: those of the fit, or new ones.
 hmm_rows <- function(fit, newdata, ntimes, what) {
   if (is.null(newdata)) {
+    if (!is.null(ntimes)) {
+      em_abort("`ntimes` is for `newdata`; the sequences of the data are those of the fit.", "argument",
+               argument = "ntimes")
+    }
     require_data(fit, paste(what, "without `newdata`"))
     sequences <- list(order = fit$row_order, first = fit$data$first + 1L, lengths = fit$sequences$n,
                       labels = fit$sequences$id)

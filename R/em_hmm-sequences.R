@@ -85,6 +85,12 @@ check_sequence_weights <- function(weights, sequences, n) {
     value <- rep(weights, sequences$lengths)
     weights <- if (is.null(sequences$order)) value else replace(value, sequences$order, value)
   }
+  if (!each && is.numeric(weights) && length(weights) != n) {
+    m <- length(sequences$lengths)
+    em_abort(sprintf("`weights` must have one value for each of the %s rows%s, not %s.", format_count(n),
+                     if (m > 1L) sprintf(", or for each of the %s sequences", format_count(m)) else
+                       " (or for the one sequence)", count_of(length(weights), "value")), "weights")
+  }
   weights <- check_weights(weights, n)
   zero <- which(weights == 0)
   if (length(zero) > 0L) {

@@ -46,13 +46,17 @@
 #' @section Missing values:
 #' Missing responses (NA) are integrated out exactly: rows that observe nothing, and rows that observe some of the
 #' responses or some of the columns of a multivariate one. Keep such rows in the data: leaving them out would shorten
-#' the time between their neighbours. A missing covariate is an error that names the row.
+#' the time between their neighbours. A missing covariate is an error that names the row, in rows whose covariates the
+#' model uses: of the responses those of all rows; of the transitions, with `timing = "from"`, those of all rows but the
+#' last of each sequence, and with `"to"` of all but the first; of the initial distribution those of each first row.
+#' The same holds for new data.
 #'
 #' @section Degrees of freedom and number of observations:
 #' `df` counts K - 1 for a free initial distribution (the coefficients with a formula; none when it is stationary or
 #' given), and K (K - 1) for the transitions (times the number of coefficients with covariates), less structural zeros
-#' and fixed values, and the free parameters of the responses, shared ones once. `nobs` is the number of rows that
-#' observe at least one response (the sum of their weights, if there are weights); `BIC()` uses it.
+#' and fixed values, and the free parameters of the responses, shared ones once. Where all sequences have one row the
+#' transitions are not estimated and not counted (warning `em_warning_not_identified`). `nobs` is the number of rows
+#' that observe at least one response (the sum of their weights, if there are weights); `BIC()` uses it.
 #'
 #' @section Algorithms and starts:
 #' The E-step is the scaled forward-backward algorithm (Baum et al. 1970; Rabiner 1989), the M-step maximises exactly
@@ -63,6 +67,18 @@
 #' with their neighbours in time, contiguous segments and random ones) for a few steps each, and the best of them run to
 #' convergence; `fit$starts` is their table. Random starts depend on `set.seed()` alone.
 #'
+#' @section Warnings:
+#' Solutions that say little about the data are told of, by warnings with a class: `em_warning_empty_state`, a state
+#' that is not visited; `em_warning_spurious`, a state with no more expected visits than parameters of its own;
+#' `em_warning_near_degenerate`, a state with (almost) no spread; `em_warning_saddle`, states with equal parameters, as
+#' after a `start` with equal states, which EM never leaves; `em_warning_separation`, coefficients of a logistic or
+#' count regression that grow without limit because the covariates separate the responses of a state.
+#'
+#' @section Comparing models:
+#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_hmm] for models with the same number of states. The bootstrap
+#' functions [em_bootstrap()] and [em_bootstrap_lrt()] take fits of [em_gmm()] only; with [simulate()][simulate.em_hmm]
+#' and `update()` a parametric bootstrap of a hidden Markov model is a few lines.
+#'
 #' @param x A formula `response ~ covariates` (`y ~ 1` without), or a list of formulas for several responses; their
 #'   names, if they have some, name the responses. Or a numeric vector, or a matrix or data frame whose columns are one
 #'   multivariate response.
@@ -70,6 +86,7 @@
 #' @param data For formulas: the data frame of the variables. `id`, `time`, `weights` and `known` are looked up there
 #'   too.
 #' @param n_states Whole numbers >= 1. Of several the one with the least BIC is returned, with all in `fit$selection`.
+#'   May be left out where `start` or the names in `known` tell it.
 #' @param family A family (see Families), or a list of them, in the order of the responses or named by response. Default
 #'   "gaussian"; of several columns that is "mvgaussian".
 #' @param transition One-sided formula of the covariates of the transitions, default `~ 1`: rows of a multinomial
@@ -120,6 +137,8 @@
 #' - `degeneracy`: data frame `state`, `visits`, `dwell` (expected length of a stay; NA with covariates),
 #'   `relative_scale` (its least standard deviation relative to that of the data; NA for families without one).
 #' - `selection`: data frame `n_states`, `loglik`, `df`, `AIC`, `BIC`, `ICL`, `status`, `message`.
+#' - `equal`: names of states with equal parameters (see Warnings); `separation`: data frame `response`, `state` of
+#'   coefficients that diverge; `transitions_seen`: whether any sequence has a second row.
 #' - `trace`, `starts`: as of every fit, see [em_gmm()].
 #' - `call`, `formula`, `responses` (families and designs), `data`, `frame`, `weights`, `known`, `control`, ....
 #'
@@ -190,6 +209,9 @@ em_hmm.default <- function(x, n_states, family = "gaussian", transition = ~ 1, i
                            ntimes = NULL, timing = c("from", "to"), topology = NULL, shared = NULL, fixed = NULL,
                            known = NULL, weights = NULL, start = NULL, order_by = NULL, covariance = NULL,
                            n_parts = NULL, control = em_control(), ...) {
+  if ("data" %in% ...names()) {
+    check_fails("x", "a formula such as y ~ 1, or a list of formulas, where there is `data`", x, "formula")
+  }
   check_dots_empty(..., .function = "em_hmm")
   call <- match.call()
   call[[1L]] <- quote(em_hmm)
@@ -213,8 +235,7 @@ formula_field <- function(formulas) {
 
 # The body of all methods: checks, one fit for each number of states, the choice.
 fit_hmm <- function(input, n_states, transition, initial, ntimes, timing, topology, shared, fixed, start, order_by,
-                    control,
-                    call) {
+                    control, call) {
   control <- check_control(control)
   threads <- resolve_threads(control)
   specs <- input$specs
@@ -256,18 +277,27 @@ warn_about_hmm <- function(fit) {
     em_warn(sprintf("The fit of %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
                     count_of(fit$n_states, "state"), fit$message), "not_converged")
   }
-  # Visits are sums of weights.
-  empty <- fit$degeneracy$visits < (if (is.null(fit$weights)) 1 else min(1, max(fit$weights)))
-  if (any(empty)) {
-    em_warn(sprintf(paste0("State %s has less than one expected visit: its parameters mean nothing. Use fewer states, ",
-                           "or another `start`."), paste(dQuote(fit$state_names[empty], FALSE), collapse = ", ")),
-            "empty_state", states = fit$state_names[empty])
+  named <- function(states) paste(dQuote(fit$state_names[states], FALSE), collapse = ", ")
+  empty <- empty_states(fit)
+  if (length(empty) > 0L) {
+    em_warn(sprintf(paste0("State %s has (almost) no visit: its parameters mean nothing. Use fewer states, or another ",
+                           "`start`."), named(empty)), "empty_state", states = fit$state_names[empty])
   }
+  few <- spurious_states(fit)
+  if (length(few) > 0L) {
+    em_warn(sprintf(paste0("State %s is spurious: it has %s expected visits, no more than parameters of its own, so ",
+                           "that its likelihood says nothing about the data. Use fewer states, or tie parameters with ",
+                           "`shared`."), named(few), paste(format(fit$degeneracy$visits[few], digits = 2L),
+                                                           collapse = ", ")),
+            "spurious", states = fit$state_names[few])
+  }
+  warn_of_equals(fit$equal, "state")
+  warn_of_separation(fit$separation, "state")
+  if (!fit$transitions_seen) em_warn(paste(unseen_words, "em_mixture() fits such data."), "not_identified")
   narrow <- which(fit$degeneracy$relative_scale < narrow_scale)
   if (length(narrow) > 0L) {
     em_warn(sprintf(paste0("State %s has (almost) no spread: it sits on a few equal values, and its likelihood may ",
                            "have no limit. Use fewer states, or tie its spread with `shared`."),
-                    paste(dQuote(fit$state_names[narrow], FALSE), collapse = ", ")),
-            "near_degenerate", states = fit$state_names[narrow])
+                    named(narrow)), "near_degenerate", states = fit$state_names[narrow])
   }
 }

@@ -87,6 +87,35 @@ mixture_views <- function(spec, largest) {
   list(views = views, response = response, residual = residual, space = space, trees = trees)
 }
 
+# Starts for many rows: the best fits of two random samples of them (with the rows whose labels are known), NULL when
+# there are none. What is made of all rows, clusters of them say, would take longer than the fit.
+sampled_mixture_starts <- function(spec, k, control, threads) {
+  starts <- list()
+  few <- control
+  few$n_polish <- min(control$n_polish, 3L)
+  for (i in 1:2) {
+    part <- mixture_part(spec, sort(unique(c(sample.int(spec$n, control$search_rows), which(!is.na(spec$known))))))
+    run <- mixture_fit_(mixture_core_data(part), mixture_core_model(part, k),
+                        mixture_starts(part, mixture_views(part, k), k, control$n_starts),
+                        mixture_control(few, threads), progress_display(control, "starts"))
+    if (isTRUE(run$fitted)) {
+      starts <- c(starts, list(list(kind = "parameters", method = "sample of the rows", parameters = run$parameters)))
+    }
+  }
+  if (length(starts) > 0L) starts
+}
+
+# Some rows, with the columns of covariates on the scale of all.
+mixture_part <- function(spec, rows) {
+  some <- function(v) if (is.null(v)) NULL else v[rows]
+  spec$responses <- lapply(spec$responses, response_rows, rows = rows)
+  if (!is.null(spec$design)) spec$design <- design_rows(spec$design, rows)
+  spec[c("known", "weights")] <- list(some(spec$known), some(spec$weights))
+  spec$observed <- spec$observed[rows]
+  spec$n <- length(rows)
+  spec
+}
+
 # Starts for k components: partitions of the rows, which are not quite sure: no value is impossible where it happens
 # not to have been seen. Some are surer than others: small components begin well from these, large ones find each
 # other from those.
@@ -115,6 +144,10 @@ mixture_starts <- function(spec, look, k, n_starts) {
     partition(name, labels)
   })
   if (!is.null(spec$known)) starts <- list(partition("known labels", spec$known))
+  starts <- c(starts, lapply(threshold_labels(spec$responses, k, n_starts %/% 3L), function(labels) {
+    labels[!spec$observed] <- NA
+    partition("thresholds", follow_known(labels, spec$known, k))
+  }))
   for (i in seq_len(max(0L, n_starts - length(starts)))) {
     maker <- (i - 1L) %% length(makers) + 1L
     labels <- makers[[maker]]()
@@ -133,7 +166,8 @@ working_response <- function(response) {
     lognormal = log(y), gamma = , exponential = log(pmax(y, positive_floor(y))),
     beta = stats::qlogis(y), vonmises = cbind(cos(y), sin(y)),
     poisson = , negative_binomial = , zip = , zinb = log(y + 0.5),
-    binomial = stats::qlogis((y[, 1L] + 0.5) / (y[, 2L] + 1)),
+    # single trials as the categories that they are: the same starts, to the bit
+    binomial = if (is_single_answer(response)) y[, 1L] else stats::qlogis((y[, 1L] + 0.5) / (y[, 2L] + 1)),
     categorical = outer(y[, 1L], seq_along(response$levels)[-1L] - 1, `==`) + 0,
     multinomial = sqrt(y / pmax(rowSums(y), 1)),
     y
@@ -185,6 +219,30 @@ hyperplane_labels <- function(z, k) {
   share <- 0.3 + stats::runif(k)
   cuts <- stats::quantile(score, cumsum(share)[-k] / sum(share), names = FALSE)
   findInterval(score, cuts) + 1L
+}
+
+# Partitions for single answers that depend on covariates, which as points make no clusters: at the maxima components
+# often answer yes on the one side of a threshold each. Rows go by category, the other way round beyond the threshold.
+# Covariates in turn, with thresholds spread evenly over the quantiles (multiples of the golden ratio).
+threshold_labels <- function(responses, k, most) {
+  single <- Filter(function(r) !is.null(r$design$x) && is_single_answer(r), responses)
+  if (length(single) == 0L) return(list())
+  response <- single[[1L]]
+  category <- response$y[, 1L]
+  category[is.na(category)] <- 0
+  x <- core_columns(response$design)
+  x <- x[, setdiff(seq_len(ncol(x)), response$design$intercept), drop = FALSE]
+  lapply(seq_len(if (ncol(x) > 0L) most else 0L), function(i) {
+    column <- x[, (i - 1L) %% ncol(x) + 1L]
+    step <- (i - 1L) %/% ncol(x) + 1L
+    beyond <- column > stats::quantile(column, (step * 0.6180339887498949) %% 1, names = FALSE)
+    as.integer((category + beyond) %% k) + 1L
+  })
+}
+
+is_single_answer <- function(response) {
+  response$family$name == "categorical" ||
+    response$family$name == "binomial" && max(response$y[, 2L], na.rm = TRUE) <= 1
 }
 
 # Regressions through a few random rows each; every row then goes to the nearest, and the regressions through the rows

@@ -37,10 +37,24 @@
 #' and with covariates only the assumed shape of the curve can. There is a warning of class
 #' `em_warning_identifiability`.
 #'
+#' @section Separation and saddle points:
+#' A covariate that separates the responses of a component (all 0 on one side of a value, all 1 on the other; or no
+#' counts at all for a category) lets coefficients of a logistic or count regression grow without limit: the fitted
+#' probabilities are 0 and 1 to rounding, the likelihood is at its supremum, and the coefficients are where EM happened
+#' to stop. There is a warning of class `em_warning_separation`, and `fit$separation` names response and component.
+#' Components with equal parameters (after a `start` in which they are equal, which EM never leaves, or where the data
+#' have no more than one) are told of by a warning of class `em_warning_saddle`.
+#'
+#' @section Comparing models:
+#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_mixture] for models with the same number of components. The
+#' bootstrap functions [em_bootstrap()] and [em_bootstrap_lrt()] take fits of [em_gmm()] only; with
+#' [simulate()][simulate.em_mixture] and `update()` a parametric bootstrap of other mixtures is a few lines.
+#'
 #' @param formula A formula with a response, such as `y ~ x`, or a list of such formulas, one for each response
 #'   (named, or called by their left sides). `offset()` is allowed.
 #' @param data A data frame with the variables.
-#' @param n_components Whole numbers >= 1, default 1:4: the numbers of components to fit.
+#' @param n_components Whole numbers >= 1, default 1:4 (with `known` of names: how many they are): the numbers of
+#'   components to fit.
 #' @param family A name, a family object of stats, or one for each response in a list (see Families). Default
 #'   "gaussian".
 #' @param proportions A one-sided formula of concomitant variables: the mixing proportions are a multinomial logit of
@@ -82,6 +96,8 @@
 #'   `iterations`, `best`.
 #' - `degeneracy`: for each component its `size`, the sum of its posterior probabilities, and its `relative_scale`, the
 #'   least of its standard deviations relative to that of the data (NA for families without one).
+#' - `equal`: names of components with equal parameters; `separation`: data frame `response`, `component` of
+#'   coefficients that diverge (see Separation and saddle points).
 #' - `call`, `formula`, `variables` (names of the responses), `row_names`, `frame` (the variables), `data` (as the
 #'   core takes them), `weights`, `known`, `responses`, `design` and `model` (how they are made of data),
 #'   `equal_proportions`, `fixed`, `shared`, `criterion`, `control`, `na_action`.
@@ -127,7 +143,11 @@ em_mixture <- function(formula, data = NULL, n_components = 1:4, family = "gauss
   input <- mixture_input(formula, data, family, proportions, covariance, n_parts, by_row, parent.frame())
   n <- input$n
   if (n == 1L) em_abort("The data have one row; a mixture cannot be estimated from one observation.", "too_few_rows")
-  wanted <- if (missing(n_components)) NULL else check_components(n_components, n)
+  wanted <- if (missing(n_components)) {
+    if (is.null(start)) number_of_names(known)
+  } else {
+    check_components(n_components, n)
+  }
   known <- check_known(known_rows(known, input), n, wanted, NULL)
   start <- mixture_start(start, input, wanted)
   if (!is.null(start)) wanted <- start$n_components
@@ -298,14 +318,10 @@ warn_unidentified <- function(spec, n_components) {
 
 # ---- the core's terms ----------------------------------------------------------------------------
 
-mixture_core_data <- function(spec, rows = NULL) {
-  pick <- function(v) if (is.null(rows) || is.null(v)) v else v[rows]
-  design <- spec$design
-  if (!is.null(design) && !is.null(rows)) design <- design_rows(design, rows)
+mixture_core_data <- function(spec) {
   list(
-    responses = unname(lapply(spec$responses, core_response, rows = rows)),
-    n = if (is.null(rows)) spec$n else length(rows), known = pick(spec$known), weights = pick(spec$weights),
-    x_proportions = if (!is.null(design)) core_columns(design)
+    responses = unname(lapply(spec$responses, core_response)), n = spec$n, known = spec$known, weights = spec$weights,
+    x_proportions = if (!is.null(spec$design)) core_columns(spec$design)
   )
 }
 
@@ -366,7 +382,8 @@ reorder_mixture <- function(core, order, spec) {
 search_mixture <- function(spec, n_components, start, criterion, control, call) {
   threads <- resolve_threads(control)
   effort <- mixture_effort(control, spec, max(n_components))
-  look <- if (is.null(start)) mixture_views(spec, max(n_components))
+  sampled <- is.null(start) && spec$n > control$search_rows
+  look <- if (is.null(start) && !sampled) mixture_views(spec, max(n_components))
   runs <- lapply(n_components, function(k) fit_mixture(spec, look, k, start, effort, threads))
   table <- mixture_selection(spec, n_components, runs)
   best <- which.min(table[[criterion]])
@@ -381,6 +398,8 @@ search_mixture <- function(spec, n_components, start, criterion, control, call) 
     em_warn(sprintf("In the fit with %s %s. Use fewer components, or share a parameter (`shared = \"sd\"`).",
                     count_components(fit$n_components), paste(concerns, collapse = "; ")), "near_degenerate")
   }
+  warn_of_equals(fit$equal, "component")
+  warn_of_separation(fit$separation, "component")
   fit
 }
 
@@ -398,27 +417,14 @@ fit_mixture <- function(spec, look, k, start, control, threads) {
   if (k > observed) {
     return(list(fitted = FALSE, message = sprintf("only %d rows observe anything", observed)))
   }
-  starts <- if (is.null(start)) mixture_starts(spec, look, k, control$n_starts) else list(start)
-  rows <- NULL
-  if (is.null(start) && spec$n > control$search_rows && k > 1L) {
-    # Starts are compared on a sample of the rows; the best solution there and a few other starts then see all rows.
-    rows <- sort(unique(c(sample.int(spec$n, control$search_rows), which(!is.na(spec$known)))))
-    part <- mixture_fit_(mixture_core_data(spec, rows), mixture_core_model(spec, k), start_rows(starts, rows),
-                         mixture_control(control, threads), progress_display(control, "starts"))
-    found <- if (part$fitted) {
-      list(list(kind = "parameters", method = "sample of the rows", parameters = part$parameters))
-    }
-    starts <- c(found, utils::head(starts, 3L))
+  starts <- if (!is.null(start)) list(start)
+  if (is.null(starts) && is.null(look) && k > 1L) starts <- sampled_mixture_starts(spec, k, control, threads)
+  if (is.null(starts)) {
+    if (is.null(look) && k > 1L) look <- mixture_views(spec, k)
+    starts <- mixture_starts(spec, look, k, control$n_starts)
   }
   mixture_fit_(mixture_core_data(spec), mixture_core_model(spec, k), starts, mixture_control(control, threads),
                progress_display(control, "starts"))
-}
-
-start_rows <- function(starts, rows) {
-  lapply(starts, function(s) {
-    s$partition <- s$partition[rows]
-    s
-  })
 }
 
 mixture_control <- function(control, threads) {
@@ -494,6 +500,9 @@ build_mixture <- function(spec, k, run, table, criterion, control, threads, call
     equal_proportions = spec$equal_proportions, fixed = spec$fixed, shared = spec$shared,
     degeneracy = mixture_degeneracy(spec, core, run$counts[order], labels)
   )
+  fit$equal <- equal_components(spec$responses, core$emission, labels)
+  fit$separation <- separated_components(spec$responses, data$responses, core$emission, labels, function() posterior,
+                                        "component")
   fit["data"] <- list(if (control$keep_data) data)
   fit["frame"] <- list(if (control$keep_data) spec$frame)
   fit$n_rows <- spec$n

@@ -117,7 +117,9 @@ family_beta <- function(link = NULL) {
 # Into [-pi, pi].
 wrap_angle <- function(x) x - 2 * pi * round(x / (2 * pi))
 
-# The distribution function and its inverse start at -pi.
+# The distribution function and its inverse start at -pi. A circular family has also
+#   resultant(theta)       its mean resultant, a complex number: of a mixture the average, whose angle is the mean
+#   arc(y, theta, from)    the probability from `from` on to y
 family_vonmises <- function(link = NULL) {
   family <- new_family(
     "vonmises", "von Mises", c(mean = "real", concentration = "rate"), list(tan_half = function(eta) 2 * atan(eta)),
@@ -138,7 +140,26 @@ family_vonmises <- function(link = NULL) {
       out
     }
   )
+  family$resultant <- function(theta) {
+    complex(modulus = special_(theta$concentration, "bessel_ratio"), argument = theta$mean)
+  }
+  family$arc <- function(y, theta, from) von_mises_arc(y - theta$mean, from - theta$mean, theta$concentration)
   family
+}
+
+is_circular <- function(family) !is.null(family$resultant)
+
+# The probability of angles between two, of mean 0.
+von_mises_arc <- function(to, from, kappa) {
+  n <- length(to)
+  from <- rep_len(from, n)
+  kappa <- rep_len(kappa, n)
+  out <- numeric(n)
+  for (value in unique(kappa)) {
+    at <- kappa == value
+    out[at] <- von_mises_centred(to[at], value) - von_mises_centred(from[at], value)
+  }
+  out
 }
 
 # P(-pi < Y <= y).

@@ -94,8 +94,9 @@ check_parameter <- function(x, name, count, domain, family) {
                      dQuote(name, FALSE), paste(family$parameter_names, collapse = ", ")), "start", parameter = name)
   }
   if (!is.numeric(x) || !length(x) %in% c(1L, count) || !all(domain_holds(x, domain))) {
-    em_abort(sprintf("The parameter %s of the family %s must be %d %s numbers, one for each component, not %s.",
-                     dQuote(name, FALSE), dQuote(family$name, FALSE), count, domain_words(domain),
+    em_abort(sprintf("The parameter %s of the family %s must be %s, %s, not %s.",
+                     dQuote(name, FALSE), dQuote(family$name, FALSE),
+                     if (count == 1L) "one number" else sprintf("%d numbers", count), domain_words(domain),
                      if (is.numeric(x) && length(x) == count) paste(format(x), collapse = ", ") else describe_value(x)),
              "start", parameter = name)
   }

@@ -83,10 +83,7 @@ augment.em_mixture <- function(x, data = NULL, newdata = NULL, type.residuals = 
 # Residuals of new data, as residuals() has them.
 new_residuals <- function(x, newdata, type, seed) {
   rows <- mixture_rows(x, newdata, "augment()")
-  if (type == "response") {
-    parts <- lapply(seq_along(x$responses), function(r) observed_columns(x$responses[[r]], rows$data$responses[[r]]$y))
-    return(bind_columns(parts, rows) - predict(x, newdata))
-  }
+  if (type == "response") return(response_residuals(x, rows, predict(x, newdata)))
   shares <- evaluate_mixture(x, rows, "proportions")
   value <- simulate_sets(1L, seed, function() sequential_residuals(as_states(x), mixture_core(x), rows, log(shares)))
   attr(value, "seed") <- NULL

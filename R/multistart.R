@@ -136,13 +136,19 @@ posterior_start <- function(start, n, n_components, noise) {
 }
 
 partition_start <- function(start, n, n_components, noise) {
+  if (is.character(start) && length(start) == 1L && n > 1L) {
+    start_fails("must be a partition, a matrix of posterior probabilities, a list of parameters or a fit, not %s.",
+                dQuote(start, FALSE))
+  }
   if (is.character(start)) start <- factor(start)
   if (is.factor(start)) start <- as.integer(droplevels(start))
   if (!is.numeric(start) || anyNA(start) || any(start != floor(start)) || any(start < 0)) {
     start_fails("must be a partition (a component number for each row), a matrix of posterior probabilities, %s",
                 "a list of parameters or a fit.")
   }
-  if (length(start) != n) start_fails("must have a component for each of the %d rows, not %d values.", n, length(start))
+  if (length(start) != n) {
+    start_fails("must have a label for each of the %d rows, not %s.", n, count_of(length(start), "value"))
+  }
   if (any(start == 0) && !noise) start_fails("puts rows into component 0, the noise, but `noise` is not asked for.")
   k <- if (is.null(n_components)) max(start) else n_components
   if (max(start) > k) start_fails("has a component %d; there are %d components.", max(start), k)

@@ -3,7 +3,7 @@
 #' Plot a hidden Markov model
 #'
 #' Shows the series with its states, the probabilities of the states, the densities of the responses, the transitions,
-#' residuals, starts, a forecast, or the trace of the algorithm.
+#' residuals, starts, the selection of the number of states, a forecast, or the trace of the algorithm.
 #'
 #' * `"series"`: each response over time, coloured by the most probable sequence of states (Viterbi), with the mean of
 #'   each row's state as a line. The strip at the bottom shows the states, also where the response is missing.
@@ -19,6 +19,7 @@
 #'   model holds they are independent standard normal.
 #' * `"starts"`: the log-likelihood that every start reached, sorted; many at the top mean that the optimum can be
 #'   trusted.
+#' * `"selection"`: the criteria of all numbers of states that were fitted, with a ring around the one that is returned.
 #' * `"forecast"`: the end of the series and the predictive distribution of the `h` steps after it: mean and intervals;
 #'   for categories their probabilities, darker for larger ones.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
@@ -51,8 +52,8 @@
 #' plot(fit, "residuals")
 #' plot(fit, "forecast", h = 5)
 #' @export
-plot.em_hmm <- function(x, type = c("series", "states", "density", "transition", "residuals", "starts", "forecast",
-                                    "trace"),
+plot.em_hmm <- function(x, type = c("series", "states", "density", "transition", "residuals", "starts", "selection",
+                                    "forecast", "trace"),
                         response = NULL, sequences = NULL, covariate = NULL, h = NULL, newdata = NULL,
                         level = c(0.5, 0.95), history = NULL, seed = 1, max_points = 5000, legend = TRUE,
                         main = NULL, xlab = NULL, ylab = NULL, ...) {
@@ -68,6 +69,7 @@ plot.em_hmm <- function(x, type = c("series", "states", "density", "transition",
     transition = plot_transition(x, covariate, look),
     residuals = plot_hmm_residuals(x, response, seed, look),
     starts = plot_starts(x, look),
+    selection = plot_latent_selection(x, "BIC", look),
     forecast = plot_forecast(x, response, sequences, h, newdata, level, history, look),
     trace = plot_trace(x, look)
   )
@@ -210,8 +212,11 @@ draw_sequences <- function(t) {
 
 time_title <- function(fit, t) {
   if (t$several) return(if (is.null(fit$id_formula)) "row of each sequence" else "row of each sequence (named above)")
-  if (!is.null(t$like)) paste(all.vars(fit$time_formula), collapse = ", ") else "row"
+  if (!is.null(t$like)) time_name(fit) else "row"
 }
+
+# What the user calls the time.
+time_name <- function(fit) paste(all.vars(fit$time_formula), collapse = ", ")
 
 # --- series -------------------------------------------------------------------------------------------------------
 
@@ -316,10 +321,12 @@ plot_states <- function(fit, sequences, max_points, look) {
   d <- states_data(fit, t, min(max_points, 2000))
   style <- hmm_style(fit)
   top <- 1.1 + (if (t$several) 0.1 else 0.02)
-  open_panel(range(t$edges$left, t$edges$right), c(0, top), time_title(fit, t), "probability of the states", look,
-             xaxt = "n", yaxt = "n", yaxs = "i")
+  # A low figure has no room for the long label, nor for a number so close to "path".
+  low <- graphics::par("fin")[2L] < 4.5
+  open_panel(range(t$edges$left, t$edges$right), c(0, top), time_title(fit, t),
+             if (low) "probability" else "probability of the states", look, xaxt = "n", yaxt = "n", yaxs = "i")
   time_axis(t, look)
-  graphics::axis(2, at = c(0, 0.5, 1), las = 1)
+  graphics::axis(2, at = c(0, 0.5, 1), labels = c("0", "0.5", if (low) "" else "1"), las = 1)
   graphics::axis(2, at = 1.07, labels = "path", las = 1, tick = FALSE, cex.axis = 0.85)
   base <- numeric(nrow(d$p))
   for (k in seq_len(fit$n_states)) {
@@ -468,7 +475,7 @@ plot_hmm_residuals <- function(fit, response, seed, look) {
       {
         dated <- is.object(d$like)
         look$more$xaxt <- if (dated) "n"
-        draw_residual_points(d$x, d$z, style$colour[d$state], if (is.null(d$like)) "row" else "time", look)
+        draw_residual_points(d$x, d$z, style$colour[d$state], if (is.null(d$like)) "row" else time_name(fit), look)
         if (dated) dated_axis(d$like, range(d$x))
       },
       draw_acf(d$z, d$sequence, look)

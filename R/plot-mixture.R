@@ -3,7 +3,7 @@
 #' Plot a finite mixture
 #'
 #' Shows the regressions of the components, the densities of the responses, residuals, the posterior probabilities,
-#' starts, or the trace of the algorithm.
+#' starts, the selection of the number of components, or the trace of the algorithm.
 #'
 #' * `"regression"`: the response against one covariate, points by their most probable component (paler the less sure
 #'   that is), with the mean of each component as a line. Other covariates are at their average or most frequent value.
@@ -18,6 +18,8 @@
 #'   middle is overlap. The heights are square roots of counts.
 #' * `"starts"`: the log-likelihood that every start reached, sorted; many at the top mean that the optimum can be
 #'   trusted.
+#' * `"selection"`: the criteria of all numbers of components that were fitted, with a ring around the one
+#'   that is returned.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
 #'
 #' @param x A fit of [em_mixture()].
@@ -40,7 +42,8 @@
 #' plot(fit, "posterior")
 #' plot(fit, "residuals")
 #' @export
-plot.em_mixture <- function(x, type = c("regression", "density", "residuals", "posterior", "starts", "trace"),
+plot.em_mixture <- function(x, type = c("regression", "density", "residuals", "posterior", "starts", "selection",
+                                        "trace"),
                             response = NULL, covariate = NULL, seed = 1, max_points = 5000, legend = TRUE, main = NULL,
                             xlab = NULL, ylab = NULL, ...) {
   type <- if (missing(type) && !mixture_depends(x)) "density" else match_choice(type)
@@ -54,6 +57,7 @@ plot.em_mixture <- function(x, type = c("regression", "density", "residuals", "p
     residuals = plot_mixture_residuals(x, response, seed, look),
     posterior = plot_rootogram(x, look),
     starts = plot_starts(x, look),
+    selection = plot_latent_selection(x, x$criterion, look),
     trace = plot_trace(x, look)
   )
   invisible(x)

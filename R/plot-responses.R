@@ -205,6 +205,53 @@ count_axis <- function() {
   graphics::axis(1, at = at, labels = format(at, big.mark = ",", scientific = FALSE, trim = TRUE), las = 0)
 }
 
+# The criteria of all numbers of states or components: data frame n, criterion, value (NA where there was no fit).
+latent_selection_data <- function(fit) {
+  table <- fit$selection
+  n <- table[[1L]]
+  criteria <- c("AIC", "BIC", "ICL")
+  out <- data.frame(n = rep(n, 3L), criterion = factor(rep(criteria, each = length(n)), criteria),
+                    value = c(table$AIC, table$BIC, table$ICL))
+  if (length(n) < 2L) {
+    em_abort(sprintf("The fit has one number of %s; give several to compare them.",
+                     if (names(table)[1L] == "n_states") "states" else "components"), "nothing_to_plot")
+  }
+  out
+}
+
+# What is chosen, in the title of a plot of the selection.
+latent_selection_title <- function(fit, criterion) {
+  noun <- if (names(fit$selection)[1L] == "n_states") "state" else "component"
+  sprintf("Model selection: %s by %s", count_of(fit[[names(fit$selection)[1L]]], noun), criterion)
+}
+
+latent_selection_note <- function(d) {
+  failed <- unique(d$n[is.na(d$value)])
+  if (length(failed) > 0L) sprintf("not fitted: %s", paste(failed, collapse = ", ")) else ""
+}
+
+plot_latent_selection <- function(fit, criterion, look) {
+  d <- latent_selection_data(fit)
+  colour <- em_palette(3L)
+  symbol <- em_symbols(3L)
+  range <- range(d$value, na.rm = TRUE)
+  span <- if (diff(range) > 0) diff(range) else 1
+  open_panel(range(d$n), range + c(-0.06, 0.06) * span,
+             paste0("number of ", sub("n_", "", names(fit$selection)[1L])), "criterion (lower is better)", look,
+             xaxt = "n", yaxt = "n")
+  graphics::axis(1, at = sort(unique(d$n)))
+  graphics::axis(2, las = 0)
+  for (i in 1:3) {
+    one <- d[as.integer(d$criterion) == i, ]
+    graphics::lines(one$n, one$value, col = colour[i], lwd = 1.8)
+    graphics::points(one$n, one$value, pch = symbol[i], col = colour[i], bg = colour[i])
+  }
+  best <- d[d$criterion == criterion & d$n == fit[[names(fit$selection)[1L]]], ]
+  graphics::points(best$n, best$value, cex = 2.4, lwd = 1.6, col = "grey15")
+  panel_title(look, latent_selection_title(fit, criterion), latent_selection_note(d))
+  legend_above(levels(d$criterion), pch = symbol, col = colour, pt.bg = colour, show = look$legend)
+}
+
 # Rows and columns of panels: up to three side by side.
 wide_layout <- function(n) if (n <= 3L) c(1L, n) else grDevices::n2mfrow(n)
 

@@ -249,6 +249,16 @@ oracle_response_mean <- function(name, emission, data) {
   })
 }
 
+# The mean over states of these probabilities (n x K) of their means. Of angles: the direction of the mean of (cos y,
+# sin y), which by state is A(concentration) times that of its mean.
+oracle_average <- function(name, emission, means, probability) {
+  over <- function(values) Reduce(`+`, Map(function(k, value) probability[, k] * value, seq_along(values), values))
+  if (name != "vonmises") return(over(means))
+  length <- besselI(emission$concentration, 1) / besselI(emission$concentration, 0)
+  resultant <- function(f) over(Map(function(mean, a) a * f(mean), means, length))
+  atan2(resultant(sin), resultant(cos))
+}
+
 # The cells of a response whose distribution functions make residuals, each list(lower, upper, log_density) of n x K:
 # F(y-), F(y) and log f(y) given the cells before it in the row, NA where missing.
 oracle_residual_cells <- function(name, emission, data) {

@@ -77,8 +77,9 @@ test_that("starts of the wrong shape are told what they lack", {
 test_that("covariates must be complete, and responses cannot be missing from the formula", {
   d <- input_speed()
   holes <- transform(d, Pacc = replace(Pacc, 5, NA))
-  expect_refused("missing_covariate", "\"Pacc\" of the transitions is missing in row 5.*fill them in \\(em_impute\\(\\) can\\)\\.$",
-                 rt ~ 1, data = holes, n_states = 2, transition = ~ Pacc)
+  expect_refused("missing_covariate",
+                 "\"Pacc\" of the transitions is missing in row 5.*fill them in \\(em_impute\\(\\) can\\)\\.$", rt ~ 1,
+                 data = holes, n_states = 2, transition = ~ Pacc)
   expect_refused("missing_covariate", "of the initial distribution", rt ~ 1,
                  data = transform(d, Pacc = replace(Pacc, 1, NA)), n_states = 2, initial = ~ Pacc)
   expect_refused("missing_covariate", "of the response \"rt\"", rt ~ Pacc, data = holes, n_states = 2)
@@ -139,4 +140,60 @@ test_that("covariates may be missing in rows that the model does not use", {
   expect_equal(fit(5, NA, initial = ~ z), fit(5, 9, initial = ~ z))
   expect_error(fit(20, NA, transition = ~ z, timing = "to"), "row 20", class = "em_error_missing_covariate")
   expect_error(fit(21, NA, initial = ~ z), "row 21", class = "em_error_missing_covariate")
+})
+
+test_that("options that no response takes are refused", {
+  refused <- function(pattern, ...) expect_refused("unused_argument", pattern, ..., n_states = 2)
+  refused("`covariance`.*mvgaussian", eruptions ~ 1, data = faithful, covariance = "VVV")
+  refused("`n_parts`.*gaussian_mixture", faithful$eruptions, n_parts = 3)
+  refused("\"waiting\", which is not", list(both = cbind(eruptions, waiting) ~ 1, waiting ~ 1), data = faithful,
+          covariance = list(both = "EEE", waiting = "VVV"))
+})
+
+test_that("messages speak of what was written", {
+  refused <- function(class, pattern, ..., n_states = 2) {
+    expect_refused(class, pattern, eruptions ~ 1, data = faithful, n_states = n_states, ...)
+  }
+  refused("transition", "^`transition` must be a 2 x 2 matrix.*3 x 3", transition = diag(3))
+  refused("transition", "^`transition`, row 1: .* sum to 0.8", transition = matrix(.4, 2, 2))
+  refused("transition", "has a left side", transition = eruptions ~ waiting)
+  refused("start", "not \"random\"", start = "random")
+  refused("start", "272 rows, not 1 value\\.", start = 1)
+  refused("start", "an integer vector", start = list(emission = list(mean = 1:3, sd = c(1, 1))))
+  refused("family", "the one response", family = c("gaussian", "t"))
+  refused("weights", "272 rows \\(or for the one sequence\\), not 3 values", weights = c(1, 1, 1))
+  refused("weights", "or for each of the 2 sequences", weights = c(1, 1, 1), ntimes = c(100, 172))
+  expect_refused("formula", "`x` must be a formula.*\"eruptions\"", "eruptions", data = faithful, n_states = 2)
+  expect_refused("formula", "no variable \"sd\" in `data`.*function", sd ~ 1, data = faithful, n_states = 2)
+  message <- tryCatch(em_hmm(5, n_states = 1), error = conditionMessage)
+  expect_false(grepl("fewer states", message))
+})
+
+test_that("the names in `known` tell the number of states", {
+  fit <- em_hmm(eruptions ~ 1, faithful, known = c("short", rep(NA, 270), "long"),
+                control = em_control(progress = FALSE))
+  expect_equal(fit$state_names, c("long", "short"))
+  expect_refused("n_states", "is missing", eruptions ~ 1, data = faithful, known = c(1, rep(NA, 271)))
+})
+
+test_that("covariates of new data may be missing in rows that are not used", {
+  set.seed(2)
+  d <- data.frame(y = c(rnorm(20), rnorm(20, 4)), z = rnorm(40), id = rep(1:2, each = 20))
+  for (timing in c("from", "to")) {
+    fit <- em_hmm(y ~ 1, d, n_states = 2, id = id, transition = ~ z, timing = timing,
+                  control = em_control(progress = FALSE))
+    unused <- if (timing == "from") 20 else 21
+    used <- if (timing == "from") 21 else 20
+    hole <- function(row, value = NA) transform(d, z = replace(z, row, value))
+    expect_equal(as.numeric(logLik(fit, hole(unused))), as.numeric(logLik(fit, hole(unused, 7))))
+    expect_equal(predict(fit, hole(unused), "posterior"), predict(fit, hole(unused, 7), "posterior"))
+    expect_error(logLik(fit, hole(used)), paste("row", used), class = "em_error_missing_covariate")
+  }
+  # A forecast begins with the covariates of the last row (timing "from").
+  from <- em_hmm(y ~ 1, transform(d, z = replace(z, 40, NA)), n_states = 2, id = id, transition = ~ z,
+                 control = em_control(progress = FALSE))
+  expect_error(predict(from, type = "forecast"), "sequence \"2\"", class = "em_error_missing_covariate")
+  initial <- em_hmm(y ~ 1, d, n_states = 2, id = id, initial = ~ z, control = em_control(progress = FALSE))
+  expect_equal(as.numeric(logLik(initial, transform(d, z = replace(z, 2:20, NA)))), as.numeric(logLik(initial)))
+  expect_error(logLik(initial, transform(d, z = replace(z, 21, NA))), "row 21", class = "em_error_missing_covariate")
 })

@@ -300,3 +300,30 @@ test_that("a chain that all but never moves has no unique stationary law", {
   expect_warning(law <- stationary(stay), class = "em_warning_not_unique")
   expect_identical(law, c(NA_real_, NA_real_))
 })
+
+test_that("angles are averaged on the circle", {
+  # Means on both sides of pi, 0.28 apart.
+  y <- with_seed(1, stats::rnorm(200, rep(c(3, -3), each = 20), .2))
+  fit <- em_hmm(y, n_states = 2, family = "vonmises", control = em_control(progress = FALSE))
+  expect_gt(min(abs(fitted(fit))), 2.5)
+  expect_lt(max(abs(residuals(fit, "response"))), 1.5)
+  ahead <- predict(fit, type = "forecast", h = 30)
+  expect_gt(abs(ahead$mean[30]), 2.9)
+  expect_true(all(ahead$lower < ahead$mean & ahead$mean < ahead$upper & ahead$upper - ahead$lower < 1.5))
+  # What lies outside (-pi, pi] is not cut off.
+  expect_true(any(ahead$lower < -pi | ahead$upper > pi))
+})
+
+test_that("arguments that a type of prediction does not use are refused", {
+  fit <- methods_fit("panel")
+  refused <- function(argument, ...) expect_error(predict(fit, ...), paste0("`", argument, "`"),
+                                                  class = "em_error_argument")
+  refused("h", type = "posterior", h = 2)
+  refused("probs", type = "posterior", probs = .5)
+  refused("level", type = "filtered", level = .5)
+  refused("at", type = "forecast", at = 1)
+  refused("probs", type = "density", probs = .5)
+  refused("ntimes", type = "viterbi", ntimes = 439)
+  expect_error(viterbi(fit, ntimes = 439), "`ntimes`", class = "em_error_argument")
+  expect_error(residuals(fit, "response", seed = 1), "`seed`", class = "em_error_argument")
+})

@@ -252,8 +252,32 @@ test_that("the structure of a multivariate response is that of em_gmm", {
   expect_equal(fit$df, 3 + 4 + 2)
 })
 
-test_that("a state with less than one expected visit gives a warning", {
+test_that("a state that rests on a visit or two gives a warning", {
   set.seed(1)
   y <- c(rnorm(40), rep(5, 10))
-  expect_warning(em_hmm(y, n_states = 2, control = em_control(progress = FALSE)), class = "em_warning_empty_state")
+  expect_warning(em_hmm(y, n_states = 2, control = em_control(progress = FALSE)), class = "em_warning_spurious")
+})
+
+test_that("transitions that no row follows are not estimated, and do not count", {
+  fit <- function(...) em_hmm(eruptions ~ 1, faithful, n_states = 2, ntimes = rep(1, 272), ...,
+                              control = em_control(progress = FALSE))
+  expect_warning(free <- fit(), class = "em_warning_not_identified")
+  # Five parameters, as the mixture has.
+  mixture <- em_mixture(eruptions ~ 1, faithful, n_components = 2, control = em_control(progress = FALSE))
+  expect_close(free$loglik, mixture$loglik, 1e-8)
+  expect_equal(free$df, mixture$df)
+  expect_equal(free$selection$df, mixture$df)
+  expect_output(print(summary(free)), "transitions are not estimated")
+  expect_true(all(is.na(free$degeneracy$dwell)))
+  # A stationary law has one parameter for two states, by way of the transitions.
+  expect_equal(quietly(fit(initial = "stationary"))$df, 5)
+  expect_no_warning(fit(transition = matrix(.5, 2, 2)))
+})
+
+test_that("a start with equal states ends at a saddle, which is said", {
+  counts <- with_seed(1, stats::rpois(100, rep(c(20, 30), each = 50)))
+  start <- list(emission = list(lambda = c(24, 24)))
+  expect_warning(fit <- em_hmm(counts, n_states = 2, family = "poisson", start = start), class = "em_warning_saddle")
+  expect_equal(fit$equal, c("1", "2"))
+  expect_no_warning(em_hmm(counts, n_states = 2, family = "poisson", control = em_control(progress = FALSE)))
 })

@@ -1,28 +1,8 @@
-# em_mixture(): what it reaches by itself, constraints, weights, labels, missing values, methods, messages. Stored
+# em_mixture(): what it reaches by itself, constraints, weights, labels, missing values, messages. Stored
 # optima and likelihoods by definition are in test-mixture-reference.R.
 
-quiet_control <- function(...) em_control(progress = FALSE, ...)
 quick <- function(...) em_mixture(..., control = quiet_control())
 tight <- function(...) em_mixture(..., control = tight_control(progress = FALSE))
-
-# Two Poisson lines whose proportions depend on z.
-count_lines <- function(n = 150) {
-  with_seed(21, {
-    data <- data.frame(x = stats::runif(n, -1, 1), z = stats::rnorm(n))
-    data$component <- 1L + stats::rbinom(n, 1, stats::plogis(0.3 + data$z))
-    data$y <- stats::rpois(n, exp(c(.4, 2)[data$component] + c(.8, -.5)[data$component] * data$x))
-    data
-  })
-}
-gaussian_lines <- function(n = 120) {
-  with_seed(22, {
-    data <- data.frame(x = stats::runif(n, 0, 10))
-    data$component <- 1L + stats::rbinom(n, 1, .35)
-    line <- c(1, 12)[data$component] + c(2, -1)[data$component] * data$x
-    data$y <- line + stats::rnorm(n, 0, c(1, .5)[data$component])
-    data
-  })
-}
 
 # --- what is reached without a start ------------------------------------------------------------------
 
@@ -85,17 +65,6 @@ test_that("components are ordered by decreasing proportion", {
 })
 
 # --- constraints --------------------------------------------------------------------------------------
-
-# The log-likelihood of two Poisson lines with proportions by z, and minus that of two Gaussian lines, by definition.
-two_count_lines <- function(a, data) {
-  p <- stats::plogis(a[1] + a[2] * data$z)
-  first <- stats::dpois(data$y, exp(a[3] + a[4] * data$x))
-  sum(log((1 - p) * first + p * stats::dpois(data$y, exp(a[5] + a[6] * data$x))))
-}
-two_lines <- function(p, b, sd, data) {
-  first <- stats::dnorm(data$y, b[1] + b[2] * data$x, sd[1])
-  -sum(log(p * first + (1 - p) * stats::dnorm(data$y, b[3] + b[4] * data$x, sd[2])))
-}
 
 test_that("shared, fixed and equal parameters are at the constrained maximum", {
   data <- gaussian_lines()
@@ -244,145 +213,6 @@ test_that("the bits do not depend on the number of threads", {
                                   fits[[1]][c("parameters", "loglik", "posterior", "starts")])
 })
 
-# --- standard errors ----------------------------------------------------------------------------------
-
-test_that("the variance is the inverse of a numerical Hessian of the likelihood by definition", {
-  data <- gaussian_lines()
-  fit <- tight(y ~ x, data, n_components = 2)
-  e <- fit$parameters$emission
-  at <- c(fit$parameters$proportions[[1]], e$coefficients, e$sd)
-  hessian <- numerical_hessian(function(a) two_lines(a[1], a[2:5], a[6:7], data), at)
-  ours <- vcov(fit)[-2, -2]
-  # Differences of a function: six digits.
-  expect_equal(unname(ours), solve(hessian), tolerance = 1e-5)
-  expect_equal(vcov(fit)["proportion[1]", "proportion[2]"], -vcov(fit)["proportion[1]", "proportion[1]"])
-  expect_equal(rownames(vcov(fit)), names(coef(fit)))
-
-  counts <- count_lines()
-  fit <- tight(y ~ x, counts, n_components = 2, family = "poisson", proportions = ~ z)
-  loglik <- function(a) two_count_lines(a, counts)
-  expect_equal(unname(vcov(fit)), solve(-numerical_hessian(loglik, unname(coef(fit)))), tolerance = 1e-5)
-})
-
-test_that("intervals stay inside the range of a parameter", {
-  data <- gaussian_lines()
-  fit <- quick(y ~ x, data, n_components = 2)
-  limits <- confint(fit)
-  se <- sqrt(diag(vcov(fit)))
-  p <- fit$parameters$proportions[[1]]
-  expect_equal(unname(limits["proportion[1]", ]),
-               stats::plogis(stats::qlogis(p) + c(-1, 1) * stats::qnorm(.975) * se[["proportion[1]"]] / (p * (1 - p))))
-  sd <- fit$parameters$emission$sd[[1]]
-  limits <- sd * exp(c(-1, 1) * stats::qnorm(.75) * se[["sd[1]"]] / sd)
-  expect_equal(unname(confint(fit, "sd[1]", level = .5)[1, ]), limits)
-  plain <- confint(fit, transform = FALSE)
-  expect_equal(unname(plain[, 2] - plain[, 1]), unname(2 * stats::qnorm(.975) * se))
-})
-
-test_that("constants have no variance, probabilities at their bound have none that is known", {
-  data <- gaussian_lines()
-  fit <- quick(y ~ x, data, n_components = 2, fixed = list(sd = c(1, NA)), start = data$component)
-  expect_equal(diag(vcov(fit))[["sd[1]"]], 0)
-  expect_gt(diag(vcov(fit))[["sd[2]"]], 0)
-  # All of one class answer yes to the first question.
-  answers <- with_seed(2, {
-    class <- rep(1:2, c(60, 40))
-    as.data.frame(lapply(1:4, function(j) stats::rbinom(100, 1, if (j == 1) c(1, .4)[class] else c(.8, .3)[class])),
-                  col.names = paste0("q", 1:4))
-  })
-  formulas <- lapply(paste0("q", 1:4, " ~ 1"), stats::as.formula)
-  fit <- quick(formulas, answers, n_components = 2, family = "binomial", fixed = list(q1 = list(prob = c(1, NA))),
-                    start = rep(1:2, c(60, 40)))
-  variance <- diag(vcov(fit))
-  expect_true(is.na(variance[["q1.prob[1]"]]))
-  expect_true(all(variance[names(variance) != "q1.prob[1]"] > 0))
-})
-
-# --- predictions, residuals, draws --------------------------------------------------------------------
-
-test_that("predictions are means of the components, averaged by the proportions", {
-  data <- count_lines()
-  fit <- quick(y ~ x, data, n_components = 2, family = "poisson", proportions = ~ z)
-  new <- data.frame(x = c(-.5, .2, 1), z = c(0, 1, -2), row.names = c("a", "b", "c"))
-  b <- fit$parameters$emission$coefficients
-  means <- exp(cbind(1, new$x) %*% b)
-  p <- stats::plogis(drop(cbind(1, new$z) %*% fit$parameters$proportions[, 2]))
-  expect_equal(predict(fit, new, "component"), matrix(means, 3, dimnames = list(c("a", "b", "c"), c("1", "2"))))
-  expect_equal(predict(fit, new), stats::setNames((1 - p) * means[, 1] + p * means[, 2], c("a", "b", "c")))
-  # A response that is missing, or not there, says nothing.
-  expect_equal(predict(fit, new, "posterior"), predict(fit, cbind(new, y = NA_real_), "posterior"))
-  expect_equal(unname(predict(fit, new, "density")), rep(1, 3))
-  new$y <- c(1, 5, NA)
-  joint <- cbind(1 - p, p) * stats::dpois(new$y, means)
-  expect_equal(unname(predict(fit, new, "density")), c(rowSums(joint)[1:2], 1))
-  expect_equal(unname(predict(fit, new, "density", log = TRUE)), log(c(rowSums(joint)[1:2], 1)))
-  expect_equal(unname(predict(fit, new, "class")[1:2]), max.col(joint[1:2, ]))
-  expect_equal(as.numeric(logLik(fit, newdata = new)), sum(log(rowSums(joint)[1:2])))
-  expect_equal(predict(fit), fitted(fit))
-  expect_equal(unname(fitted(fit, by = "posterior")), unname(rowSums(fit$posterior * predict(fit, type = "component"))))
-})
-
-test_that("categories and several columns have a mean for each", {
-  data <- with_seed(5, {
-    class <- rep(1:2, each = 60)
-    word <- factor(c("a", "b", "c")[1 + stats::rbinom(120, 2, c(.2, .8)[class])])
-    data.frame(word, y1 = stats::rnorm(120, 3 * class), y2 = stats::rnorm(120, -2 * class))
-  })
-  fit <- quick(list(word ~ 1, pair = cbind(y1, y2) ~ 1), data, n_components = 2,
-               family = list("categorical", "mvgaussian"))
-  means <- predict(fit, type = "component")
-  expect_equal(dimnames(means)[[3]], c("word[a]", "word[b]", "word[c]", "pair[y1]", "pair[y2]"))
-  expect_equal(unname(means[1, , "word[b]"]), unname(fit$parameters$emission$word$prob[, "b"]))
-  expect_equal(unname(means[1, 2, c("pair[y1]", "pair[y2]")]), unname(fit$parameters$emission$pair$mean[, 2]))
-  # New rows may have one of the categories only.
-  alone <- data.frame(word = c("b", "b"))
-  expect_equal(unname(predict(fit, alone, "density")),
-               rep(sum(fit$parameters$proportions * fit$parameters$emission$word$prob[, "b"]), 2))
-  expect_error(predict(fit, data.frame(word = "d")), class = "em_error_newdata")
-})
-
-test_that("quantile residuals are normal quantiles of the mixture's distribution function", {
-  data <- gaussian_lines()
-  fit <- quick(y ~ x, data, n_components = 2)
-  e <- fit$parameters$emission
-  mean <- cbind(1, data$x) %*% e$coefficients
-  below <- rowSums(rep(fit$parameters$proportions, each = 120) * stats::pnorm(data$y, mean, rep(e$sd, each = 120)))
-  expect_equal(unname(residuals(fit)), stats::qnorm(below), tolerance = 1e-8)
-  expect_equal(unname(residuals(fit, "response")), data$y - unname(predict(fit)))
-  # Counts are randomised between the two values of the distribution function.
-  counts <- count_lines()
-  fit <- quick(y ~ x, counts, n_components = 2, family = "poisson")
-  mean <- exp(cbind(1, counts$x) %*% fit$parameters$emission$coefficients)
-  at <- function(y) rowSums(rep(fit$parameters$proportions, each = 150) * stats::ppois(y, mean))
-  u <- stats::pnorm(residuals(fit, seed = 4))
-  expect_true(all(u > at(counts$y - 1) - 1e-12 & u < at(counts$y) + 1e-12))
-  expect_identical(residuals(fit, seed = 4), residuals(fit, seed = 4))
-})
-
-test_that("residuals of data that the model made are standard normal, for several responses at once", {
-  data <- count_lines(2000)
-  data$other <- with_seed(8, stats::rgamma(2000, 5, 5 / c(1, 4)[data$component]))
-  fit <- quick(list(y ~ x, other ~ 1), data, n_components = 2, family = list("poisson", "gamma"), proportions = ~ z)
-  z <- residuals(fit, seed = 1)
-  # Kolmogorov and Smirnov's statistic of 2000 values: 0.043 is the 0.1 % point.
-  for (j in 1:2) expect_lt(stats::ks.test(z[, j], "pnorm")$statistic, .043)
-  expect_lt(abs(stats::cor(z[, 1], z[, 2])), .08)
-})
-
-test_that("what is simulated from a fit is found again", {
-  data <- gaussian_lines()
-  fit <- quick(y ~ x, data, n_components = 2)
-  many <- simulate(fit, seed = 1, newdata = data.frame(x = rep(data$x, 40)))
-  again <- quick(y ~ x, many, n_components = 2)
-  # Standard errors of 4800 rows: four of them.
-  expect_lt(max(abs(coef(again) - coef(fit)) / sqrt(diag(vcov(again)))), 4)
-  expect_gt(mean(attr(many, "classification") == again$classification), .9)
-  two <- simulate(fit, 2, seed = 1)
-  expect_named(two, c("sim_1", "sim_2"))
-  expect_equal(dim(two$sim_1), c(120L, 2L))
-  expect_identical(simulate(fit, 2, seed = 1), two)
-})
-
 # --- the call -----------------------------------------------------------------------------------------
 
 test_that("weights and subset are looked up in the data, from inside a function too", {
@@ -408,17 +238,6 @@ test_that("update() changes arguments and the formula", {
   expect_equal(update(fit, n_components = 1)$loglik, as.numeric(stats::logLik(line)), tolerance = 1e-8)
   expect_equal(update(fit, . ~ 1, n_components = 1)$parameters$emission$mean[[1]], mean(data$y))
   expect_equal(names(model.frame(fit)), c("x", "y"))
-})
-
-test_that("a fit is a start, and starts of every kind are taken", {
-  data <- count_lines()
-  fit <- tight(y ~ x, data, n_components = 2, family = "poisson", proportions = ~ z)
-  for (start in list(fit, fit$posterior, fit$classification, fit$parameters,
-                     list(emission = fit$parameters$emission, proportions = c(.5, .5)), fit$parameters["emission"])) {
-    again <- tight(y ~ x, data, family = "poisson", proportions = ~ z, start = start)
-    expect_close(again$loglik, fit$loglik, 1e-9)
-    expect_equal(nrow(again$starts), 1L)
-  }
 })
 
 test_that("single yes-no answers are known not to identify a mixture", {
@@ -448,18 +267,6 @@ test_that("a component that has almost no spread is told of", {
   expect_warning(fit <- quick(y ~ 1, data, n_components = 2), "no spread", class = "em_warning_near_degenerate")
   expect_lt(fit$degeneracy$relative_scale[2], 1e-4)
   expect_output(print(summary(fit)), "no spread")
-})
-
-test_that("many rows are searched on a sample, with the same end", {
-  data <- count_lines(3000)
-  fit <- function(...) {
-    with_seed(1, em_mixture(y ~ x, data, n_components = 2, family = "poisson", proportions = ~ z,
-                            control = quiet_control(...)))
-  }
-  sampled <- fit(search_rows = 500)
-  expect_close(sampled$loglik, fit()$loglik, 1e-9)
-  expect_equal(sampled$starts$method[1], "sample of the rows")
-  expect_lt(nrow(sampled$starts), 6)
 })
 
 test_that("a row that fixed parameters do not allow is named", {
@@ -506,30 +313,4 @@ test_that("without its data a fit says what it can and asks for the rest", {
   expect_equal(unname(predict(fit, type = "class")), unname(predict(fit, data, "class")))
   expect_output(print(summary(fit)), "Component 2")
   for (f in list(vcov, residuals, predict, simulate)) expect_error(f(fit), class = "em_error_no_data")
-})
-
-# --- what is shown ------------------------------------------------------------------------------------
-
-test_that("the summary has a table for each component as that of a regression", {
-  counts <- stats::glm(count ~ spray, stats::poisson(), datasets::InsectSprays)
-  fit <- tight(count ~ spray, datasets::InsectSprays, n_components = 1, family = "poisson")
-  # glm()'s information is the expected one, which for the canonical link is the observed.
-  expect_equal(summary(fit)$coefficients[[1]], summary(counts)$coefficients, tolerance = 1e-6)
-  fit <- quick(y ~ x, gaussian_lines(), n_components = 2)
-  s <- summary(fit)
-  expect_equal(rownames(s$coefficients[["2"]]), c("(Intercept)", "x"))
-  expect_equal(rownames(s$auxiliary[["2"]]), "sd")
-  se <- sqrt(diag(vcov(fit)))[c("coefficients[(Intercept),2]", "coefficients[x,2]")]
-  expect_equal(s$coefficients[["2"]][, "Std. Error"], se, ignore_attr = TRUE)
-  expect_null(summary(fit, se = FALSE)$not_identified)
-})
-
-test_that("printed fits show the model, its parameters and how it ended", {
-  data <- count_lines()
-  fit <- with_seed(1, em_mixture(y ~ x, data, n_components = 2, family = "poisson", proportions = ~ z,
-                                 control = quiet_control()))
-  expect_snapshot(print(fit, digits = 3), transform = function(x) sub("after .*", "after ...", x))
-  # The path to the optimum may differ between processors.
-  hide <- function(x) sub("(yes, after|tolerance\\);|remaining gain|completed starts).*", "\\1 ...", x)
-  expect_snapshot(print(summary(fit), digits = 2), transform = hide)
 })

@@ -60,7 +60,8 @@ test_that("balance scale items: two latent classes, without and with age on the 
 test_that("a mixture is a hidden Markov model of sequences of one row", {
   balance <- hmm_data("balance")
   items <- list(d1 ~ 1, d2 ~ 1, d3 ~ 1, d4 ~ 1)
-  fit <- hmm_tight(items, data = balance, n_states = 2, family = "binomial", initial = ~ age, id = seq_len(779))
+  fit <- quietly(hmm_tight(items, data = balance, n_states = 2, family = "binomial", initial = ~ age,
+                           id = seq_len(779)))
   expect_close(fit$loglik, -951.2917523784, 1e-7)
   emission <- lapply(fit$parameters$emission, function(p) list(prob = unname(p$prob)))
   start <- list(proportions = unname(fit$parameters$initial), emission = emission)

@@ -216,3 +216,21 @@ test_that("every ggplot2 plot builds", {
   expect_error(ggplot2::autoplot(words, "forecast"), class = "em_error_nothing_to_plot")
   expect_error(ggplot2::autoplot(words, colour = 1), class = "em_error_unused_argument")
 })
+
+test_that("the criteria of all numbers of states are drawn", {
+  fit <- em_hmm(eruptions ~ 1, faithful, n_states = 1:2, control = em_control(progress = FALSE, n_starts = 4))
+  expect_equal(drawn(expect_invisible(plot(fit, "selection"))), character())
+  d <- latent_selection_data(fit)
+  expect_equal(d$value[d$criterion == "ICL"], fit$selection$ICL)
+  alone <- em_hmm(eruptions ~ 1, faithful, n_states = 2, control = em_control(progress = FALSE, n_starts = 4))
+  expect_error(plot(alone, "selection"), class = "em_error_nothing_to_plot")
+  skip_if_not_installed("ggplot2")
+  plot <- ggplot2::autoplot(fit, "selection")
+  expect_equal(ggplot2::layer_data(plot, 3)$y, fit$selection$BIC[fit$selection$n_states == fit$n_states])
+})
+
+test_that("the axis has the name of the time", {
+  d <- data.frame(y = with_seed(1, stats::rnorm(30, rep(c(0, 5), 15))), year = 1990:2019)
+  fit <- em_hmm(y ~ 1, d, n_states = 2, time = year, control = em_control(progress = FALSE, n_starts = 4))
+  expect_equal(time_title(fit, time_rows(fit, NULL, 100)), "year")
+})

@@ -28,8 +28,8 @@ make_mixture_plot_fits <- function() {
   control <- em_control(n_starts = 5, n_polish = 2, tol = 1e-5)
   list(
     line = em_mixture(y ~ x + g, d, n_components = 2, control = control),
-    several = em_mixture(list(count ~ g, word ~ x), d, n_components = 2, family = list("poisson", "categorical"),
-                         control = control),
+    several = quietly(em_mixture(list(count ~ g, word ~ x), d, n_components = 2,
+                                 family = list("poisson", "categorical"), control = control)),
     share = em_mixture(cbind(wins, 10 - wins) ~ x, d, n_components = 2, family = "binomial", control = control),
     plain = em_mixture(y ~ 1, d, n_components = 1:2, control = control)
   )
@@ -117,4 +117,12 @@ test_that("every ggplot2 plot builds", {
   expect_s3_class(ggplot2::autoplot(fits$plain), "ggplot")
   expect_message(ggplot2::autoplot(fits$several, "density"), "Categorical")
   expect_error(ggplot2::autoplot(fits$plain, colour = 1), class = "em_error_unused_argument")
+})
+
+test_that("the criteria of all numbers of components are drawn, with a ring around the one that is chosen", {
+  fit <- mixture_plot_fits()$plain
+  expect_equal(drawn(expect_invisible(plot(fit, "selection"))), character())
+  expect_equal(latent_selection_title(fit, fit$criterion), sprintf("Model selection: %s by BIC",
+                                                                   count_of(fit$n_components, "component")))
+  expect_error(plot(mixture_plot_fits()$line, "selection"), class = "em_error_nothing_to_plot")
 })

@@ -164,7 +164,7 @@ class PointwiseResponse final : public ConstrainedResponse {
     const Eigen::MatrixXd before = natural_;
     bool fine = true;
     if (!values_) {
-      fine = take_step(step_of(statistics));
+      fine = take_step(step_of(statistics, derivatives_of(statistics)));
     } else if (F::kMeanIsRatio) {
       ratio_step(statistics);
     } else {
@@ -346,8 +346,7 @@ class PointwiseResponse final : public ConstrainedResponse {
     return solver.info() == Eigen::Success && solver.vectorD().minCoeff() > 1e-6;
   }
 
-  Eigen::MatrixXd step_of(const double* statistics) const {
-    Derivatives d = derivatives_of(statistics);
+  Eigen::MatrixXd step_of(const double* statistics, Derivatives d) const {
     for (size_t k = 0; k < n_components(); ++k)
       if (!(weight_of(statistics, k) > kVanishedWeight)) {
         d.gradient.col(static_cast<Eigen::Index>(k)).setZero();
@@ -393,30 +392,33 @@ class PointwiseResponse final : public ConstrainedResponse {
     return sum;
   }
 
-  // Newton steps, each halved until it goes uphill, until what the next one promises is lost in rounding.
+  // Newton steps, each halved until it goes uphill. The last is the first whose promise, or whose gain, is lost in
+  // rounding: it doubles the digits that are right. (Where a parameter is on its way to a bound no step is short, and at
+  // the bound the promise is rounding alone.)
   bool climb(const double* statistics) {
     double now = objective(statistics);
     for (int i = 0; i < kMaxClimb; ++i) {
       const Derivatives d = derivatives_of(statistics);
-      Eigen::MatrixXd step = step_of(statistics);
-      double gain = 0.0;
+      Eigen::MatrixXd step = step_of(statistics, d);
+      double promise = 0.0;
       for (size_t k = 0; k < n_components(); ++k)
-        gain += d.gradient.col(static_cast<Eigen::Index>(k)).dot(step.col(static_cast<Eigen::Index>(k)));
-      if (!(gain > 1e-15 * (1.0 + std::abs(now)) || step.cwiseAbs().maxCoeff() > 1e-8)) return true;
+        promise += d.gradient.col(static_cast<Eigen::Index>(k)).dot(step.col(static_cast<Eigen::Index>(k)));
+      const double rounding = 1e-15 * (1.0 + std::abs(now));
       const Eigen::MatrixXd from = natural_;
+      double gain = 0.0;
       bool moved = false;
       for (int half = 0; half < 40 && !moved; ++half, step *= 0.5) {
         natural_ = from;
         if (!take_step(step)) continue;
-        const double then = objective(statistics);
-        moved = then >= now - 1e-14 * std::abs(now);
-        if (moved) now = then;
+        gain = objective(statistics) - now;
+        moved = gain >= -1e-14 * std::abs(now);
       }
       if (!moved) {
         natural_ = from;
         return true;
       }
-      if (natural_ == from) return true;
+      now += gain;
+      if (!(promise > rounding && gain > rounding)) return true;
     }
     return true;
   }
