@@ -104,33 +104,33 @@ em_gmm <- function(x, ...) UseMethod("em_gmm")
 #' @export
 em_gmm.default <- function(x, n_components = 1:9, covariance = "all", weights = NULL, equal_proportions = FALSE,
                            noise = NULL, prior = NULL, known = NULL, start = NULL, fixed = NULL, criterion = "BIC",
-                           control = em_control(), ...) {
+                           control = em_control(), n_factors = NULL, ...) {
   check_dots_empty(..., .function = "em_gmm")
   call <- match.call()
   call[[1L]] <- quote(em_gmm)
   name <- if (is.name(call$x)) as.character(call$x) else "x"
   input <- input_from_data(x, name)
   input$weights <- weights
-  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, equal_proportions, noise, prior,
-             known, start, fixed, criterion, control, call)
+  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, n_factors, equal_proportions, noise,
+             prior, known, start, fixed, criterion, control, call)
 }
 
 #' @rdname em_gmm
 #' @export
 em_gmm.formula <- function(formula, data = NULL, n_components = 1:9, covariance = "all", weights, subset,
                            equal_proportions = FALSE, noise = NULL, prior = NULL, known = NULL, start = NULL,
-                           fixed = NULL, criterion = "BIC", control = em_control(), ...) {
+                           fixed = NULL, criterion = "BIC", control = em_control(), n_factors = NULL, ...) {
   check_dots_empty(..., .function = "em_gmm")
   call <- match.call()
   call[[1L]] <- quote(em_gmm)
   input <- input_from_formula(formula, data, call, parent.frame())
-  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, equal_proportions, noise, prior,
-             known, start, fixed, criterion, control, call)
+  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, n_factors, equal_proportions, noise,
+             prior, known, start, fixed, criterion, control, call)
 }
 
 # The body of both methods: checks, the grid, the choice, the fit.
-search_gmm <- function(input, n_components, covariance, equal_proportions, noise, prior, known, start, fixed, criterion,
-                       control, call) {
+search_gmm <- function(input, n_components, covariance, n_factors, equal_proportions, noise, prior, known, start, fixed,
+                       criterion, control, call) {
   x <- input$x
   n <- nrow(x)
   d <- ncol(x)
@@ -141,6 +141,7 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
   weights <- check_weights(input$weights, n)
   if (!is.null(n_components)) n_components <- check_components(n_components, n)
   codes <- resolve_covariance(covariance, max(d, 1L))
+  n_factors <- check_factors(n_factors, codes, d)
   wanted <- if (is.null(n_components)) 9L else max(n_components)
   look <- check_data(x, input$variables, weights, wanted + 1L, threads)
   noise <- check_noise(noise, look, n, d)
@@ -161,7 +162,7 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
     known_names = known$names
   )
 
-  cells <- expand.grid(covariance = codes, n_components = sort(unique(n_components)), stringsAsFactors = FALSE)
+  cells <- gmm_cells(codes, sort(unique(n_components)), n_factors)
   cells$message <- vapply(seq_len(nrow(cells)), function(i) {
     cell_obstacle(cells$covariance[i], cells$n_components[i], d, look, spec)
   }, "")
@@ -189,6 +190,10 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
                            "`acceleration`, in em_control()."), fit$covariance, count_components(fit$n_components), fit$message),
             "not_converged")
   }
+  if (!is.null(fit$heywood)) {
+    em_warn(sprintf(paste0("%s: %s. The likelihood is that of the bound; fewer factors, an equal or a single uniqueness, ",
+                           "or `prior = TRUE` keep it away."), fit$covariance, heywood_message(fit$heywood)), "heywood")
+  }
   spurious <- fit$selection$message[best]
   if (fit$selection$status[best] == "spurious") {
     em_warn(sprintf(paste0("%s with %s is spurious: %s. Use fewer components, a simpler structure or ",
@@ -207,12 +212,17 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
   order <- seq_len(k)
   if (is.null(spec$known) && is.null(spec$fixed)) order <- component_order(parameters, run$sizes)
   parameters <- reorder_components(parameters, order)
+  if (!is.null(parameters$loadings)) parameters$loadings <- canonical_loadings(parameters, cells$covariance[best])
   labels <- as.character(seq_len(k))
   if (!is.null(spec$known_names)) labels[seq_along(spec$known_names)] <- spec$known_names
   all_labels <- c(labels, if (!is.null(spec$noise)) "noise")
   names(parameters$proportions) <- all_labels
   dimnames(parameters$means) <- list(input$variables, labels)
   dimnames(parameters$covariances) <- list(input$variables, input$variables, labels)
+  if (!is.null(parameters$loadings)) {
+    dimnames(parameters$loadings) <- list(input$variables, paste0("factor", seq_len(cells$n_factors[best])), labels)
+    dimnames(parameters$uniquenesses) <- list(input$variables, labels)
+  }
   parameters["noise"] <- list(if (!is.null(spec$noise)) {
     list(volume = prod(spec$noise$sides), sides = stats::setNames(spec$noise$sides, input$variables),
          lower = stats::setNames(spec$noise$lower, input$variables))
@@ -228,17 +238,22 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
     if (is.null(r) || isTRUE(r$fitted)) "" else degeneracy_message(r)
   }, ""))
   message[status == "max_iter"] <- "stopped at the iteration limit"
+  at_bound <- vapply(runs, function(r) heywood_message(heywood_cases(r$parameters, input$variables)), "")
+  message[nzchar(at_bound) & !nzchar(message)] <- at_bound[nzchar(at_bound) & !nzchar(message)]
   spurious <- spurious_components(cells, runs, spec, d, nobs)
   status[nzchar(spurious)] <- "spurious"
   message[nzchar(spurious)] <- spurious[nzchar(spurious)]
   selection <- data.frame(
-    covariance = cells$covariance, n_components = cells$n_components,
+    covariance = cells$covariance, n_components = cells$n_components, n_factors = cells$n_factors,
     criteria[c("loglik", "df", "BIC", "ICL")], status = status, message = message
   )
+  if (all(is.na(selection$n_factors))) selection$n_factors <- NULL
   new_em_fit(
     "em_gmm", call, input, parameters, run, df = criteria$df[best], nobs = nobs, starts = start_table(run),
     weights = weights, control = control,
-    covariance = cells$covariance[best], n_components = as.integer(k), selection = selection, criterion = criterion,
+    covariance = cells$covariance[best], n_components = as.integer(k),
+    n_factors = if (!is.null(parameters$loadings)) as.integer(cells$n_factors[best]),
+    heywood = heywood_cases(parameters, input$variables), selection = selection, criterion = criterion,
     posterior = if (keep) rows$posterior, classification = stats::setNames(classification, input$row_names),
     known = spec$known, equal_proportions = spec$equal_proportions, noise = !is.null(spec$noise), prior = spec$prior,
     fixed = spec$fixed,

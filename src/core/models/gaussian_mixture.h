@@ -18,6 +18,8 @@ struct GmmParameters {
   VectorXd proportions;               // K, or K + 1 with noise last
   MatrixXd means;                     // d x K
   std::vector<MatrixXd> covariances;  // K of d x d
+  std::vector<MatrixXd> loadings;     // K of d x q where the structure has factors, else none
+  MatrixXd uniquenesses;              // d x K, likewise
 };
 
 // What all cells of a grid share.
@@ -78,8 +80,8 @@ struct GmmControl {
 // One cell: a covariance structure and a number of components.
 class GmmCell {
  public:
-  GmmCell(const CovarianceEntry& entry, size_t n_components, const GmmOptions& options)
-      : entry_(entry), k_(n_components), options_(options) {}
+  GmmCell(const CovarianceEntry& entry, size_t n_components, size_t n_factors, const GmmOptions& options)
+      : entry_(entry), k_(n_components), q_(n_factors), options_(options) {}
 
   // A model of the cell on scaled data, without parameters yet.
   std::unique_ptr<GaussianMixture> model(const ScaledData& data, const Execution& execution) const {
@@ -100,6 +102,7 @@ class GmmCell {
     g.fixed_mean = options_.fixed_mean;
     g.fixed_covariance = options_.fixed_covariance;
     g.collapse_guard = options_.collapse_guard;
+    g.n_factors = q_;
     IndependentOptions l;
     l.equal = options_.equal_proportions;
     l.noise = noise;
@@ -155,6 +158,9 @@ class GmmCell {
       scaled.covariances.push_back(
           data.to_scaled_covariance(fixed_cov ? options_.fixed.covariances[k] : p.covariances[k]));
     }
+    const VectorXd inverse = data.scale().cwiseInverse();
+    for (const MatrixXd& loadings : p.loadings) scaled.loadings.push_back(inverse.asDiagonal() * loadings);
+    if (!p.loadings.empty()) scaled.uniquenesses = inverse.cwiseAbs2().asDiagonal() * p.uniquenesses;
     return set_scaled_parameters(model, scaled);
   }
 
@@ -163,6 +169,10 @@ class GmmCell {
       model.latent().m_step(p.proportions);
     else
       model.latent().set_proportions(p.proportions);
+    // Factors of another structure are not members of this one: the M-step on their covariances brings them into it.
+    if (entry_.has_factors() && !p.loadings.empty() && p.loadings[0].cols() == static_cast<Index>(q_) &&
+        model.emission().set_factors(p.means, p.loadings, p.uniquenesses))
+      return true;
     // The counts only weigh covariances that the structure has to bring together.
     const VectorXd counts = model.latent().proportions().head(static_cast<Index>(k_)).cwiseMax(kSmallestShare);
     return model.emission().set_parameters(p.means, p.covariances, counts);
@@ -173,6 +183,13 @@ class GmmCell {
     p.proportions = model.latent().proportions();
     p.means = model.emission().means();
     for (size_t k = 0; k < k_; ++k) p.covariances.push_back(model.emission().covariance(k));
+    if (entry_.has_factors()) {
+      p.uniquenesses.resize(p.means.rows(), p.means.cols());
+      for (size_t k = 0; k < k_; ++k) {
+        p.loadings.push_back(model.emission().loadings(k));
+        p.uniquenesses.col(static_cast<Index>(k)) = model.emission().uniquenesses(k);
+      }
+    }
     return p;
   }
 
@@ -182,6 +199,8 @@ class GmmCell {
       p.means.col(static_cast<Index>(k)) = data.to_user_mean(scaled.means.col(static_cast<Index>(k)));
       p.covariances[k] = data.to_user_covariance(scaled.covariances[k]);
     }
+    for (MatrixXd& loadings : p.loadings) loadings = data.scale().asDiagonal() * loadings;
+    if (!p.loadings.empty()) p.uniquenesses = data.scale().cwiseAbs2().asDiagonal() * p.uniquenesses;
     return p;
   }
 
@@ -209,7 +228,7 @@ class GmmCell {
   static constexpr double kSmallestShare = 1e-6;
 
   const CovarianceEntry& entry_;
-  size_t k_;
+  size_t k_, q_;
   const GmmOptions& options_;
 };
 

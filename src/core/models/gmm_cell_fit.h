@@ -237,7 +237,10 @@ class GmmCellFit {
     const GaussianReference reference = full_.reference(true);
     out.relative_variance.resize(static_cast<Index>(cell_.n_components()));
     MatrixXd total = reference.variance.asDiagonal();
-    if (reference.scatter.size() > 0) total = reference.scatter / reference.total_weight;
+    // Not where it is singular: fewer rows than columns.
+    if (reference.scatter.size() > 0 &&
+        Eigen::FullPivLU<MatrixXd>(reference.scatter).setThreshold(kSingular).isInvertible())
+      total = reference.scatter / reference.total_weight;
     for (size_t k = 0; k < cell_.n_components(); ++k) {
       Eigen::GeneralizedSelfAdjointEigenSolver<MatrixXd> solver(model->emission().covariance(k), total,
                                                                 Eigen::EigenvaluesOnly | Eigen::Ax_lBx);
@@ -245,6 +248,7 @@ class GmmCellFit {
     }
   }
 
+  static constexpr double kSingular = 1e-12;
   static constexpr int kFirstLook = 5;  // iterations after which the worse half of the starts is dropped
 
   const GmmCell& cell_;
