@@ -80,7 +80,7 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
   control <- check_control(control)
   K <- fit$n_components
   start <- list(kind = "parameters", method = "fit",
-                parameters = core_parameters(fit))
+                parameters = gmm_core_parameters(fit))
   control$n_polish <- 1L
   runs <- bootstrap_gmm(fit, type, n_boot, K, list(list(start)), control)
 
@@ -125,7 +125,7 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
 }
 
 # The parameters of a fit that the core takes.
-core_parameters <- function(fit) {
+gmm_core_parameters <- function(fit) {
   fit$parameters[intersect(c("proportions", "means", "covariances", "loadings", "uniquenesses"), names(fit$parameters))]
 }
 
@@ -137,7 +137,7 @@ bootstrap_gmm <- function(fit, type, n_boot, sizes, starts, control, key = draw_
   spec <- list(equal_proportions = fit$equal_proportions, prior = fit$prior, fixed = fit$fixed,
                noise = if (!is.null(box)) list(sides = unname(box$sides)))
   gmm_bootstrap_(
-    fit$data, fit$weights, fit$known, core_parameters(fit),
+    fit$data, fit$weights, fit$known, gmm_core_parameters(fit),
     if (is.null(box)) numeric() else unname(box$lower), rep(fit$covariance, length(sizes)),
     as.integer(sizes), rep(if (is.null(fit$n_factors)) NA_integer_ else fit$n_factors, length(sizes)),
     as.integer(sizes), starts,

@@ -46,13 +46,14 @@ resolve_covariance <- function(covariance, d, factors = TRUE) {
   unknown <- which(!codes %in% choices)
   if (length(unknown) > 0L) {
     em_abort(
-      sprintf("`covariance` does not know %s%s. The choices are %s, %s and \"all\".",
+      sprintf("`covariance` does not know %s%s. The choices are %s, %s and \"all\"%s.",
               dQuote(covariance[unknown[1L]], FALSE),
               if (d == 1L) " for one variable" else if (codes[unknown[1L]] %in% c("E", "V")) {
                 ", which is for one variable"
               } else "",
               paste(choices, collapse = ", "),
-              paste(dQuote(names(covariance_aliases)[covariance_aliases %in% c(many, choices)], FALSE), collapse = ", ")),
+              paste(dQuote(names(covariance_aliases)[covariance_aliases %in% c(many, choices)], FALSE), collapse = ", "),
+              if (factors && d > 2L) " or \"PGMM\"" else ""),
       "covariance", choices = choices
     )
   }

@@ -540,7 +540,6 @@ near_degenerate <- function(object) {
   table
 }
 
-# How many observations the covariance parameters need that each component has for itself.
 own_rows_needed <- function(object) {
   if (object$n_components == 1L) {
     return(0)

@@ -5,7 +5,7 @@
 cell_obstacle <- function(code, k, d, look, spec) {
   if (k > look$n_distinct) return(sprintf("the data have only %d distinct rows", as.integer(look$n_distinct)))
   # With fewer rows than columns every column is linear in others, and factor analysers do not mind.
-  few_rows <- has_factors(code) && look$n_distinct <= d
+  few_rows <- has_factors(code) && look$n_rows <= d
   full <- covariance_level(code) %in% c("pooled", "full") && !few_rows
   held <- !is.null(spec$fixed$covariance_fixed) && all(spec$fixed$covariance_fixed)
   if (full && !is.null(look$collinear) && is.null(spec$prior) && !held) {
@@ -178,8 +178,10 @@ spurious_components <- function(cells, runs, spec, d, nobs) {
   }, "")
 }
 
+# How many observations the covariance parameters need that each component has for itself.
 rows_needed <- function(code, d, n_factors) {
-  if (has_factors(code)) return(if (startsWith(code, "U")) n_factors + 2 else if (grepl("U", substring(code, 2L, 3L)) && code != "CCU") 2 else 0)
+  if (code %in% c("CCC", "CCU")) return(0)
+  if (has_factors(code)) return(if (startsWith(code, "U")) n_factors + 2 else 2)
   letters <- covariance_letters(code)
   if (identical(letters[["orientation"]], "V")) d + 1 else if ("V" %in% letters) 2 else 0
 }

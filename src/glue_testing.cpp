@@ -55,7 +55,14 @@ Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector sca
       s.scatter.matrix(at) += w[k];
   }
   SymmetricSet sigma(static_cast<Index>(d), count, s.scatter.diagonal);
-  if (!entry->structure(n_factors)->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+  const std::unique_ptr<CovarianceStructure> structure = entry->structure(n_factors);
+  if (!structure->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+  // Steps that only raise the objective are repeated until they have nothing left to do.
+  for (int i = 0; i < 2000 && entry->has_factors(); ++i) {
+    const MatrixXd before = sigma.values;
+    if (!structure->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+    if ((sigma.values - before).norm() <= 1e-14 * before.norm()) break;
+  }
   std::vector<Eigen::MatrixXd> out;
   for (size_t k = 0; k < n_components; ++k) out.push_back(sigma.dense(count == 1 ? 0 : static_cast<Index>(k)));
   return as_array(out, d);

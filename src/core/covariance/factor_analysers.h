@@ -274,35 +274,19 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     double value = profile(s, first, last, psi, loadings, vectors);
     double n = 0.0;
     for (Index k = first; k < last; ++k) n += s.n(k);
+    const double start = value;
     for (int i = 0; i < limit; ++i) {
       VectorXd gradient = VectorXd::Zero(d);
-      MatrixXd hessian = MatrixXd::Zero(d, d);
       for (Index k = first; k < last; ++k) {
-        const size_t at = static_cast<size_t>(k - first);
-        const VectorXd implied = loadings[at].rowwise().squaredNorm() + psi;
-        gradient += s.n(k) / n *
-                    (implied - covariance_[static_cast<size_t>(k)].diagonal()).cwiseQuotient(psi);
-        MatrixXd e = -vectors[at] * vectors[at].transpose();
-        e.diagonal().array() += 1.0;
-        hessian += s.n(k) / n * e.cwiseAbs2();
+        const VectorXd implied = loadings[static_cast<size_t>(k - first)].rowwise().squaredNorm() + psi;
+        gradient += s.n(k) / n * (implied - covariance_[static_cast<size_t>(k)].diagonal()).cwiseQuotient(psi);
       }
-      VectorXd direction;
-      if (isotropic()) {
-        direction = VectorXd::Constant(d, -gradient.sum() / hessian.sum());
-      } else {
-        for (Index j = 0; j < d; ++j) {
-          if (psi(j) > floor_(j) * (1.0 + 1e-9) || gradient(j) < 0.0) continue;
-          hessian.row(j).setZero();
-          hessian.col(j).setZero();
-          hessian(j, j) = 1.0;
-          gradient(j) = 0.0;
-        }
-        hessian.diagonal().array() += kRidge;
-        direction = -hessian.ldlt().solve(gradient);
-      }
+      const VectorXd direction = isotropic() ? VectorXd::Constant(d, -gradient.sum() / static_cast<double>(d - q_))
+                                             : newton_direction(s, first, vectors, psi, gradient);
       const double largest = direction.cwiseAbs().maxCoeff();
       if (!(largest > kNewtonTol)) break;
       double step = std::min(1.0, kLongestStep / largest);
+      const double before = value;
       bool moved = false;
       for (int halving = 0; halving < kHalvings && !moved; ++halving, step *= 0.5) {
         VectorXd next = (psi.array() * (step * direction.array()).exp()).matrix();
@@ -316,12 +300,40 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
         loadings.swap(next_loadings);
         vectors.swap(next_vectors);
       }
-      if (!moved) break;
+      // The steps shrink fast: what is left is for the next call.
+      if (!moved || before - value < kEnough * (start - value)) break;
     }
     for (Index k = first; k < last; ++k) {
       psi_.col(k) = psi;
       loadings_[static_cast<size_t>(k)] = loadings[static_cast<size_t>(k - first)];
     }
+  }
+
+  // Uniquenesses at the floor that would go below it stay there.
+  VectorXd newton_direction(const Scatter& s, Index first, const std::vector<MatrixXd>& vectors, const VectorXd& psi,
+                            VectorXd gradient) const {
+    const Index d = psi.size();
+    MatrixXd hessian = MatrixXd::Zero(d, d);
+    double n = 0.0;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      MatrixXd e = -vectors[i] * vectors[i].transpose();
+      e.diagonal().array() += 1.0;
+      const double weight = s.n(first + static_cast<Index>(i));
+      hessian += weight * e.cwiseAbs2();
+      n += weight;
+    }
+    hessian /= n;
+    for (Index j = 0; j < d; ++j) {
+      if (psi(j) > floor_(j) * (1.0 + 1e-9) || gradient(j) < 0.0) continue;
+      hessian.row(j).setZero();
+      hessian.col(j).setZero();
+      hessian(j, j) = 1.0;
+      gradient(j) = 0.0;
+    }
+    hessian.diagonal().array() += kRidge;
+    const Eigen::LLT<MatrixXd> factor(hessian);
+    if (factor.info() != Eigen::Success) return -gradient;
+    return -factor.solve(gradient);
   }
 
   // Turns the loadings to where they were before the step, as far as a rotation can: an accelerator needs a path.
@@ -428,9 +440,10 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
   static constexpr double kCycleTol = 1e-11;
   static constexpr double kLongestStep = 2.0;
   static constexpr int kHalvings = 12;
-  static constexpr int kColdNewton = 200;
+  static constexpr double kEnough = 0.01;            // of the descent of a call: a last step worth less ends it
+  static constexpr int kColdNewton = 20;
   static constexpr int kWarmNewton = 6;
-  static constexpr int kColdCycles = 3000;
+  static constexpr int kColdCycles = 50;
   static constexpr int kWarmCycles = 10;
 
   Index q_;
