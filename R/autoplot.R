@@ -233,7 +233,7 @@ autoplot_selection <- function(fit) {
   codes <- style$covariance
   named <- function(x) stats::setNames(x, codes)
   table$covariance <- factor(table$covariance, levels = codes)
-  best <- table[table$covariance == fit$covariance & table$n_components == fit$n_components, ]
+  best <- table[selected_row(fit), ]
   if (all(table$failed)) {
     em_abort("No model of the table could be fitted, so there is nothing to plot.",
              "nothing_to_plot")
@@ -262,7 +262,7 @@ autoplot_selection <- function(fit) {
     ggplot2::scale_x_continuous(breaks = sort(unique(table$n_components))) +
     ggplot2::labs(
       x = "number of components", y = paste0(fit$criterion, " (lower is better)"),
-      title = paste0("Model selection: ", fit$covariance, ", ",
+      title = paste0("Model selection: ", covariance_label(fit$covariance, fit$n_factors), ", ",
                      count_of(fit$n_components, "component")),
       caption = if (nzchar(notes)) notes
     )

@@ -80,7 +80,7 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
   control <- check_control(control)
   K <- fit$n_components
   start <- list(kind = "parameters", method = "fit",
-                parameters = fit$parameters[c("proportions", "means", "covariances")])
+                parameters = gmm_core_parameters(fit))
   control$n_polish <- 1L
   runs <- bootstrap_gmm(fit, type, n_boot, K, list(list(start)), control)
 
@@ -124,6 +124,11 @@ em_bootstrap <- function(fit, n_boot = 999, type = c("nonparametric", "weighted"
   )
 }
 
+# The parameters of a fit that the core takes.
+gmm_core_parameters <- function(fit) {
+  fit$parameters[intersect(c("proportions", "means", "covariances", "loadings", "uniquenesses"), names(fit$parameters))]
+}
+
 # Bootstrap replicates of the data of a fit, each fitted with every number of components in `sizes`
 # from `starts` (a list of starts per size): a list over replicates of lists over sizes of loglik,
 # status and parameters (NULL where it could not be fitted).
@@ -132,9 +137,10 @@ bootstrap_gmm <- function(fit, type, n_boot, sizes, starts, control, key = draw_
   spec <- list(equal_proportions = fit$equal_proportions, prior = fit$prior, fixed = fit$fixed,
                noise = if (!is.null(box)) list(sides = unname(box$sides)))
   gmm_bootstrap_(
-    fit$data, fit$weights, fit$known, fit$parameters[c("proportions", "means", "covariances")],
+    fit$data, fit$weights, fit$known, gmm_core_parameters(fit),
     if (is.null(box)) numeric() else unname(box$lower), rep(fit$covariance, length(sizes)),
-    as.integer(sizes), as.integer(sizes), starts,
+    as.integer(sizes), rep(if (is.null(fit$n_factors)) NA_integer_ else fit$n_factors, length(sizes)),
+    as.integer(sizes), starts,
     core_options(spec, length(fit$variables), sizes[1]), core_control(control, key),
     as.integer(n_boot), type, resolve_threads(control), progress_display(control, "replicates")
   )
@@ -387,11 +393,12 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
     if (missing(weights)) weights <- x$weights
     extra <- list(equal_proportions = isTRUE(x$equal_proportions))
     extra$prior <- x$prior
+    extra$n_factors <- x$n_factors
     x <- x$data
   } else {
     # looked at by name first: `subset` is an expression that cannot be evaluated here
     names <- names(match.call(expand.dots = FALSE)$...)
-    refused <- setdiff(names, c("data", "equal_proportions", "prior"))
+    refused <- setdiff(names, c("data", "equal_proportions", "prior", "n_factors"))
     if (length(refused)) {
       em_abort(paste0("em_bootstrap_lrt() cannot use ", paste(refused, collapse = ", "), "."),
                "unused_argument")
@@ -415,6 +422,8 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
   x <- null_fit$data
   weights <- null_fit$weights
   extra <- extra[setdiff(names(extra), "data")]
+  # the number of components is what is tested: all have as many factors
+  extra$n_factors <- null_fit$n_factors
 
   rows <- list()
   statistics <- list()
@@ -456,8 +465,8 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
   structure(
     list(table = do.call(rbind, rows), statistics = statistics,
          n_components = as.integer(if (is.na(selected)) K else selected),
-         reached_max = is.na(selected), covariance = null_fit$covariance, level = level,
-         n_boot = n_boot, call = call),
+         reached_max = is.na(selected), covariance = null_fit$covariance, n_factors = null_fit$n_factors,
+         level = level, n_boot = n_boot, call = call),
     class = "em_bootstrap_lrt"
   )
 }
@@ -466,7 +475,7 @@ em_bootstrap_lrt <- function(x, covariance = "VVV", max_components = 9, min_comp
 #' @export
 print.em_bootstrap_lrt <- function(x, ...) {
   cat("Bootstrap likelihood-ratio test for the number of components\n")
-  cat("Covariance: ", describe_covariance(x$covariance, x$n_components), "; ", x$n_boot,
+  cat("Covariance: ", describe_covariance(x$covariance, x$n_components, x$n_factors), "; ", x$n_boot,
       " data sets per test\n\n", sep = "")
   if (!is.null(x$table)) {
     # no p-value is below 1 / (B + 1), and so many decimals does it take to show that

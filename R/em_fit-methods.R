@@ -307,8 +307,16 @@ classification_entropy <- function(object, type) {
 # The row of the table of models that is the fit itself, or NULL.
 selected_cell <- function(object) {
   table <- object$selection
-  row <- which(table$covariance == object$covariance & table$n_components == object$n_components)
+  row <- selected_row(object)
   if (length(row) == 1 && is.finite(table$ICL[row])) table[row, ] else NULL
+}
+
+# Which row of the table of models the fit itself is.
+selected_row <- function(object) {
+  table <- object$selection
+  same <- table$covariance == object$covariance & table$n_components == object$n_components
+  if (!is.null(object$n_factors)) same <- same & table$n_factors %in% object$n_factors
+  which(same)
 }
 
 # Largest value of each row.

@@ -11,6 +11,32 @@ check_components <- function(n_components, n) {
   as.integer(pmin(n_components, .Machine$integer.max))
 }
 
+# The numbers of factors to fit, or NULL where no structure has factors.
+check_factors <- function(n_factors, codes, d) {
+  if (!any(has_factors(codes))) {
+    if (is.null(n_factors)) return(NULL)
+    em_abort(sprintf(paste0("`n_factors` is for structures with factors, and `covariance` asks for none of them. ",
+                            "Add one, such as \"UUU\" (they are %s)."), paste(factor_codes(), collapse = ", ")), "n_factors")
+  }
+  most <- largest_n_factors(d)
+  if (is.null(n_factors)) return(seq_len(min(3L, most)))
+  fine <- is.numeric(n_factors) && length(n_factors) > 0L && !anyNA(n_factors) &&
+    all(n_factors >= 1 & n_factors == floor(n_factors))
+  if (!fine) check_fails("n_factors", "whole numbers, at least 1", n_factors, "n_factors")
+  if (max(n_factors) > most) {
+    em_abort(sprintf(paste0("`n_factors` is %s: too many for %d variables. The largest number of factors that %d ",
+                            "variables determine is %d."), format(max(n_factors)), d, d, most),
+             "n_factors", largest = most)
+  }
+  sort(unique(as.integer(n_factors)))
+}
+
+# The largest q with (d - q)^2 >= d + q, where q factors have no more parameters than the covariance matrix.
+largest_n_factors <- function(d) {
+  q <- seq_len(d)
+  max(0L, q[(d - q)^2 >= d + q])
+}
+
 # NULL, or list(lower, sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.
 check_noise <- function(noise, look, n, d) {
   if (is.null(noise) || identical(noise, FALSE)) return(NULL)
@@ -106,6 +132,10 @@ check_fixed <- function(fixed, n_components, codes, d, equal_proportions, noise)
     covariances <- array(as.double(covariances), c(d, d, k))
     free <- apply(is.na(covariances), 3L, any)
     alone <- c("VVV", "VVI", "VII", "V")
+    if (any(has_factors(codes))) {
+      em_abort(sprintf("`fixed$covariances` cannot be held in %s: factor analysers have loadings and uniquenesses.",
+                       codes[has_factors(codes)][1L]), "fixed")
+    }
     if (any(free) && any(!codes %in% alone)) {
       em_abort(sprintf("`fixed$covariances` can leave some components free only in structures %s; %s ties them.",
                        paste(alone, collapse = ", "), setdiff(codes, alone)[1L]), "fixed")

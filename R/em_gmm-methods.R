@@ -396,7 +396,7 @@ gmm_title <- function(x) {
     strwrap(paste(c("Gaussian mixture fitted by EM", if (length(extras)) ", with ",
                     paste(extras, collapse = ", ")), collapse = ""), exdent = 2),
     if (!is.null(x$call)) format_call(x$call),
-    paste0("Covariance: ", describe_covariance(x$covariance, x$n_components))
+    paste0("Covariance: ", describe_covariance(x$covariance, x$n_components, x$n_factors))
   )
 }
 
@@ -499,7 +499,7 @@ summary.em_gmm <- function(object, parameters = FALSE, se = FALSE, ...) {
   }
   structure(
     list(
-      fit = object[c("call", "covariance", "n_components", "variables", "parameters", "noise",
+      fit = object[c("call", "covariance", "n_components", "n_factors", "variables", "parameters", "noise",
                      "equal_proportions", "prior", "fixed", "status", "message", "converged",
                      "iterations", "starts", "n_rows", "nobs", "log_prior")],
       has = list(
@@ -540,25 +540,17 @@ near_degenerate <- function(object) {
   table
 }
 
-# How many observations the covariance parameters need that each component has for itself.
 own_rows_needed <- function(object) {
   if (object$n_components == 1L) {
     return(0)
   }
-  letters <- covariance_letters(object$covariance)
-  if (identical(letters[["orientation"]], "V")) {
-    length(object$variables) + 1
-  } else if ("V" %in% letters) {
-    2
-  } else {
-    0
-  }
+  rows_needed(object$covariance, length(object$variables), object$n_factors)
 }
 
 # Why the table of models calls the fit spurious, or "".
 spurious_message <- function(object) {
   table <- object$selection
-  row <- which(table$covariance == object$covariance & table$n_components == object$n_components)
+  row <- selected_row(object)
   if (length(row) == 1 && table$status[row] == "spurious") table$message[row] else ""
 }
 

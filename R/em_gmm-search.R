@@ -1,10 +1,12 @@
-# The search over cells, each a covariance structure with a number of components: what can be fitted, how hard to try,
+# The search over cells, each a covariance structure with a number of components (and of factors): what can be fitted, how hard to try,
 # the calls into the core, and the choice.
 
 # Why a cell cannot be fitted, or "".
 cell_obstacle <- function(code, k, d, look, spec) {
   if (k > look$n_distinct) return(sprintf("the data have only %d distinct rows", as.integer(look$n_distinct)))
-  full <- covariance_level(code) %in% c("pooled", "full")
+  # With fewer rows than columns every column is linear in others, and factor analysers do not mind.
+  few_rows <- has_factors(code) && look$n_rows <= d
+  full <- covariance_level(code) %in% c("pooled", "full") && !few_rows
   held <- !is.null(spec$fixed$covariance_fixed) && all(spec$fixed$covariance_fixed)
   if (full && !is.null(look$collinear) && is.null(spec$prior) && !held) {
     return(paste0("the columns are collinear: ", look$collinear))
@@ -13,13 +15,13 @@ cell_obstacle <- function(code, k, d, look, spec) {
 }
 
 # Free parameters of a cell.
-gmm_df <- function(code, k, d, spec) {
+gmm_df <- function(code, k, n_factors, d, spec) {
   noise <- !is.null(spec$noise)
   fixed <- spec$fixed
-  covariance <- covariance_n_parameters_(code, d, k)
+  covariance <- covariance_n_parameters_(code, d, k, n_factors)
   if (!is.null(fixed$covariance_fixed)) {
     free <- sum(!fixed$covariance_fixed)
-    covariance <- if (free == 0L) 0 else covariance_n_parameters_(code, d, free)
+    covariance <- if (free == 0L) 0 else covariance_n_parameters_(code, d, free, n_factors)
   }
   means <- d * (k - sum(fixed$mean_fixed))
   proportions <- if (!is.null(fixed$proportions)) {
@@ -68,7 +70,7 @@ refit_leaders <- function(x, weights, spec, cells, runs, criterion, control, thr
   runs
 }
 
-# Fits cells (a data frame of covariance and n_components); a list of what gmm_fit_ returns for each.
+# Fits cells (a data frame of covariance, n_components and n_factors); a list of what gmm_fit_ returns for each.
 # `start`: the user's, or NULL for automatic ones; `extra`: lists of parameters to start from as well, named by their
 # number of components. `control` says how many starts to try and to polish (see resolve_effort).
 fit_gmm <- function(x, weights, spec, cells, start, control, threads, extra = NULL) {
@@ -97,7 +99,8 @@ fit_gmm <- function(x, weights, spec, cells, start, control, threads, extra = NU
     })
   }
   gmm_fit_(
-    x, weights, spec$known, cells$covariance, as.integer(cells$n_components), as.integer(sizes), starts, rows,
+    x, weights, spec$known, cells$covariance, as.integer(cells$n_components), as.integer(cells$n_factors),
+    as.integer(sizes), starts, rows,
     core_options(spec, ncol(x), sizes[1L]), core_control(control, if (is.null(start)) draw_key() else c(0, 0)),
     threads, progress_display(control, "models")
   )
@@ -140,7 +143,7 @@ cell_criteria <- function(cells, runs, spec, d, nobs) {
     vapply(seq_along(runs), function(i) if (fitted[i]) as.double(runs[[i]][[field]]) else NA_real_, 0)
   }
   loglik <- value("loglik")
-  df <- mapply(gmm_df, cells$covariance, cells$n_components, MoreArgs = list(d = d, spec = spec), USE.NAMES = FALSE)
+  df <- mapply(gmm_df, cells$covariance, cells$n_components, cells$n_factors, MoreArgs = list(d = d, spec = spec), USE.NAMES = FALSE)
   bic <- -2 * loglik + df * log(nobs)
   data.frame(loglik = loglik, df = df, BIC = bic, ICL = bic - 2 * value("map_entropy"), AIC = -2 * loglik + 2 * df)
 }
@@ -155,7 +158,8 @@ choose_cell <- function(cells, runs, criterion, spec, d, nobs) {
 }
 
 # For each cell what is spurious about its solution, or "". A component that has parameters of its own needs the
-# observations to determine them: d + 1 for its own orientation, 2 for its own volume or shape. With fewer the
+# observations to determine them: d + 1 for its own orientation, 2 for its own volume, shape or uniquenesses, q + 2 for
+# its own q factors. With fewer the
 # likelihood is high for no reason in the data (and, where nothing else bounds it, without limit).
 spurious_components <- function(cells, runs, spec, d, nobs) {
   if (!is.null(spec$prior)) return(rep("", nrow(cells)))
@@ -164,14 +168,22 @@ spurious_components <- function(cells, runs, spec, d, nobs) {
     run <- runs[[i]]
     k <- cells$n_components[i]
     if (!isTRUE(run$fitted) || k == 1L) return("")
-    letters <- covariance_letters(cells$covariance[i])
-    needed <- if (identical(letters[["orientation"]], "V")) d + 1 else if ("V" %in% letters) 2 else return("")
+    needed <- rows_needed(cells$covariance[i], d, cells$n_factors[i])
+    if (needed == 0) return("")
     sizes <- run$sizes[seq_len(k)] / per_row
     sizes[spec$fixed$covariance_fixed %in% TRUE] <- Inf
     if (min(sizes) >= needed - 1e-6) return("")
     sprintf("a component rests on %s observations, fewer than the %d that its own covariance parameters need",
             format(floor(min(sizes) * 100) / 100), needed)
   }, "")
+}
+
+# How many observations the covariance parameters need that each component has for itself.
+rows_needed <- function(code, d, n_factors) {
+  if (code %in% c("CCC", "CCU")) return(0)
+  if (has_factors(code)) return(if (startsWith(code, "U")) n_factors + 2 else 2)
+  letters <- covariance_letters(code)
+  if (identical(letters[["orientation"]], "V")) d + 1 else if ("V" %in% letters) 2 else 0
 }
 
 count_components <- function(k) if (k == 1L) "1 component" else paste(k, "components")

@@ -13,6 +13,33 @@
 #' VVV, "tied" = EEE, "diagonal" = VVI, "spherical" = VII. Every M-step maximises exactly; those of EVE and VVE find the
 #' common orientation by plane rotations (Flury and Gautschi 1986).
 #'
+#' @section Factor analysers:
+#' With many variables a covariance matrix has too many parameters. Mixtures of factor analysers give component k
+#' \eqn{\Sigma_k = \Lambda_k \Lambda_k' + \Psi_k}: `n_factors` (q) columns of loadings \eqn{\Lambda_k} carry what the
+#' variables share, the diagonal matrix of uniquenesses \eqn{\Psi_k} what each has for itself (Ghahramani and Hinton 1996).
+#' The number of observations of a component may be smaller than the number of variables. A code's letters say
+#' whether loadings, uniquenesses over the components, and uniquenesses over the variables are **C**onstrained to be
+#' equal or **U**nconstrained (McNicholas and Murphy 2008); codes of four letters are for
+#' \eqn{\Psi_k = \omega_k \Delta_k} with \eqn{|\Delta_k| = 1}, and say whether loadings, \eqn{\Delta_k} and
+#' \eqn{\omega_k} are equal, the last letter that \eqn{\Delta_k} is not the identity (McNicholas and Murphy 2010).
+#'
+#' | loadings | uniquenesses | equal | varying |
+#' |:--|:--|:--|:--|
+#' | | one for all variables and components | CCC | UCC |
+#' | | one for each variable | CCU | UCU |
+#' | | one for each component | CUC | UUC |
+#' | | volume varies, shape equal | CCUU | UCUU |
+#' | | volume equal, shape varies | CUCU | UUCU |
+#' | | one for each variable and component | CUU | UUU |
+#'
+#' "factor" is an alias for UUU, "PGMM" stands for all twelve; "all" does not include them. One component of UUU is the
+#' factor analysis of [stats::factanal()], one of UUC probabilistic principal components. A uniqueness may go to zero
+#' (a Heywood case): it stops at 1e-8 of the variance of the data, `fit$heywood` and a warning of class
+#' `em_warning_heywood` name the variable and the component. A component of no more than q + 1 observations has no
+#' maximum: it collapses, as below. Each M-step raises the expected log-likelihood by Newton steps on the log
+#' uniquenesses with the best loadings given them (Joreskog 1967), or, where these have no closed form or Newton steps would leave the structure
+#' (CUC, CUU, CCUU, CUCU, UCUU, UUCU), by conditional maximisations.
+#'
 #' @section Missing values:
 #' NA (and NaN) cells are taken as missing at random and integrated out, by pattern of missingness. Rows that observe
 #' nothing stay in the fit with posterior probabilities equal to the proportions; they do not count in `nobs`.
@@ -25,7 +52,8 @@
 #' table of starts, `plot(fit, "starts")` its picture. A start in which a component collapses (its variance in some
 #' direction goes to zero: duplicated or collinear points) loses to those that do not; when all do, the error
 #' of class `em_error_degenerate` names the component. A solution in which a component rests on fewer observations
-#' than its own covariance parameters need (d + 1 for an orientation, 2 for a volume or shape) is marked "spurious" in
+#' than its own covariance parameters need (d + 1 for an orientation, q + 2 for q factors, 2 for a volume, a shape or
+#' uniquenesses) is marked "spurious" in
 #' `fit$selection` and is not chosen while there is another.
 #'
 #' @section Information criteria:
@@ -37,7 +65,7 @@
 #' @param data For a formula: the data frame of its variables.
 #' @param subset For a formula: which rows of `data` to use, an expression in its columns.
 #' @param n_components Whole numbers >= 1, default 1:9: the numbers of components to fit.
-#' @param covariance Codes or aliases (see Covariance structures), or "all" (default).
+#' @param covariance Codes or aliases (see Covariance structures and Factor analysers), "all" (default) or "PGMM".
 #' @param weights NULL (default), or a number >= 0 for each row (for a formula: an expression in the columns of `data`):
 #'   observation weights. A row of weight 2 counts as two equal rows, in the likelihood and in `nobs`.
 #' @param equal_proportions TRUE for equal mixing proportions (then they are not estimated), default FALSE.
@@ -58,20 +86,26 @@
 #'   `proportions` (K; NA where free). Needs a single `n_components`.
 #' @param criterion "BIC" (default), "ICL" or "AIC": what the best of several models has least of.
 #' @param control Made by [em_control()].
+#' @param n_factors Whole numbers >= 1, for structures with factors (an error without any): the numbers of factors to fit.
+#'   Default 1:3, as far as the d variables determine so many: the largest q has (d - q)^2 >= d + q.
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_gmm", "em_fit")`:
 #' - `parameters`: `proportions` (K, noise last), `means` (d x K), `covariances` (d x d x K), `noise` (`volume`, `sides` and
 #'   `lower` corner of the box, or NULL). Components are ordered by decreasing proportion; as given where `known` or `fixed` names
 #'   them.
-#' - `covariance`, `n_components`: the model.
+#'   With factors also `loadings` (d x q x K; \eqn{\Lambda_k' \Psi_k^{-1} \Lambda_k} diagonal and decreasing, column sums
+#'   positive; where loadings are equal, with the average of the \eqn{\Psi_k^{-1}} weighted by the proportions) and
+#'   `uniquenesses` (d x K).
+#' - `covariance`, `n_components`: the model; with factors also `n_factors`, and `heywood`: NULL, or a data frame of
+#'   `component` and `variable` where a uniqueness is zero.
 #' - `loglik`, `log_prior`, `df`, `nobs` (sum of the weights of the rows that observe anything), `n_rows`.
 #' - `status` ("converged", "max_iter", "non_monotone"), `message`, `converged`, `iterations`, `evaluations`,
 #'   `convergence` (`rule`, `last_gain`, `rate`, `remaining_gain`).
 #' - `posterior`: n x K probabilities (noise last), rows sum to 1; NULL for very large data, see [em_control()].
 #' - `classification`: the most probable component of each row, 0 for noise.
-#' - `selection`: data frame of every model fitted: `covariance`, `n_components`, `loglik`, `df`, `BIC`, `ICL`, `status`,
-#'   `message`.
+#' - `selection`: data frame of every model fitted: `covariance`, `n_components`, (`n_factors` where any structure has
+#'   factors, NA for those without,) `loglik`, `df`, `BIC`, `ICL`, `status`, `message`.
 #' - `trace`: `iteration`, `loglik`, `log_prior`, `objective`, `step`; `starts`: `start`, `method`, `loglik`, `status`,
 #'   `iterations`, `best`.
 #' - `degeneracy`: for each component, its size and the least of its variances relative to the data's.
@@ -88,6 +122,18 @@
 #' Flury, B. N. and Gautschi, W. (1986). An algorithm for simultaneous orthogonal transformation of several positive
 #' definite symmetric matrices to nearly diagonal form. *SIAM Journal on Scientific and Statistical Computing* 7,
 #' 169-184. \doi{10.1137/0907013}
+#'
+#' Ghahramani, Z. and Hinton, G. E. (1996). The EM algorithm for mixtures of factor analyzers. Technical Report CRG-TR-96-1,
+#' University of Toronto.
+#'
+#' Joreskog, K. G. (1967). Some contributions to maximum likelihood factor analysis. *Psychometrika* 32, 443-482.
+#' \doi{10.1007/BF02289658}
+#'
+#' McNicholas, P. D. and Murphy, T. B. (2008). Parsimonious Gaussian mixture models. *Statistics and Computing* 18, 285-296.
+#' \doi{10.1007/s11222-008-9056-0}
+#'
+#' McNicholas, P. D. and Murphy, T. B. (2010). Model-based clustering of microarray expression data via latent Gaussian
+#' mixture models. *Bioinformatics* 26, 2705-2712. \doi{10.1093/bioinformatics/btq498}
 #' @seealso [predict()][predict.em_gmm], [plot()][plot.em_gmm], [summary()][summary.em_gmm], [em_bootstrap()],
 #'   [em_control()].
 #' @examples
@@ -97,6 +143,9 @@
 #'
 #' # A formula, missing values, and one model
 #' em_gmm(~ log(Ozone) + Temp, data = airquality, n_components = 2, covariance = "VVV")
+#'
+#' # Many variables: factor analysers
+#' em_gmm(USJudgeRatings, n_components = 1:2, covariance = c("UCU", "CCU"), n_factors = 1:2)
 #' @export
 em_gmm <- function(x, ...) UseMethod("em_gmm")
 
@@ -104,33 +153,33 @@ em_gmm <- function(x, ...) UseMethod("em_gmm")
 #' @export
 em_gmm.default <- function(x, n_components = 1:9, covariance = "all", weights = NULL, equal_proportions = FALSE,
                            noise = NULL, prior = NULL, known = NULL, start = NULL, fixed = NULL, criterion = "BIC",
-                           control = em_control(), ...) {
+                           control = em_control(), n_factors = NULL, ...) {
   check_dots_empty(..., .function = "em_gmm")
   call <- match.call()
   call[[1L]] <- quote(em_gmm)
   name <- if (is.name(call$x)) as.character(call$x) else "x"
   input <- input_from_data(x, name)
   input$weights <- weights
-  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, equal_proportions, noise, prior,
-             known, start, fixed, criterion, control, call)
+  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, n_factors, equal_proportions, noise,
+             prior, known, start, fixed, criterion, control, call)
 }
 
 #' @rdname em_gmm
 #' @export
 em_gmm.formula <- function(formula, data = NULL, n_components = 1:9, covariance = "all", weights, subset,
                            equal_proportions = FALSE, noise = NULL, prior = NULL, known = NULL, start = NULL,
-                           fixed = NULL, criterion = "BIC", control = em_control(), ...) {
+                           fixed = NULL, criterion = "BIC", control = em_control(), n_factors = NULL, ...) {
   check_dots_empty(..., .function = "em_gmm")
   call <- match.call()
   call[[1L]] <- quote(em_gmm)
   input <- input_from_formula(formula, data, call, parent.frame())
-  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, equal_proportions, noise, prior,
-             known, start, fixed, criterion, control, call)
+  search_gmm(input, if (missing(n_components)) NULL else n_components, covariance, n_factors, equal_proportions, noise,
+             prior, known, start, fixed, criterion, control, call)
 }
 
 # The body of both methods: checks, the grid, the choice, the fit.
-search_gmm <- function(input, n_components, covariance, equal_proportions, noise, prior, known, start, fixed, criterion,
-                       control, call) {
+search_gmm <- function(input, n_components, covariance, n_factors, equal_proportions, noise, prior, known, start, fixed,
+                       criterion, control, call) {
   x <- input$x
   n <- nrow(x)
   d <- ncol(x)
@@ -141,8 +190,10 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
   weights <- check_weights(input$weights, n)
   if (!is.null(n_components)) n_components <- check_components(n_components, n)
   codes <- resolve_covariance(covariance, max(d, 1L))
+  n_factors <- check_factors(n_factors, codes, d)
   wanted <- if (is.null(n_components)) 9L else max(n_components)
   look <- check_data(x, input$variables, weights, wanted + 1L, threads)
+  look$n_rows <- n
   noise <- check_noise(noise, look, n, d)
   known <- check_known(known, n, n_components, noise)
   if (!is.null(start)) {
@@ -161,7 +212,7 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
     known_names = known$names
   )
 
-  cells <- expand.grid(covariance = codes, n_components = sort(unique(n_components)), stringsAsFactors = FALSE)
+  cells <- gmm_cells(codes, sort(unique(n_components)), n_factors)
   cells$message <- vapply(seq_len(nrow(cells)), function(i) {
     cell_obstacle(cells$covariance[i], cells$n_components[i], d, look, spec)
   }, "")
@@ -189,6 +240,10 @@ search_gmm <- function(input, n_components, covariance, equal_proportions, noise
                            "`acceleration`, in em_control()."), fit$covariance, count_components(fit$n_components), fit$message),
             "not_converged")
   }
+  if (!is.null(fit$heywood)) {
+    em_warn(sprintf(paste0("%s: %s. The likelihood is that of the bound; fewer factors, an equal or a single uniqueness, ",
+                           "or `prior = TRUE` keep it away."), fit$covariance, heywood_message(fit$heywood)), "heywood")
+  }
   spurious <- fit$selection$message[best]
   if (fit$selection$status[best] == "spurious") {
     em_warn(sprintf(paste0("%s with %s is spurious: %s. Use fewer components, a simpler structure or ",
@@ -207,12 +262,17 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
   order <- seq_len(k)
   if (is.null(spec$known) && is.null(spec$fixed)) order <- component_order(parameters, run$sizes)
   parameters <- reorder_components(parameters, order)
+  if (!is.null(parameters$loadings)) parameters$loadings <- canonical_loadings(parameters, cells$covariance[best])
   labels <- as.character(seq_len(k))
   if (!is.null(spec$known_names)) labels[seq_along(spec$known_names)] <- spec$known_names
   all_labels <- c(labels, if (!is.null(spec$noise)) "noise")
   names(parameters$proportions) <- all_labels
   dimnames(parameters$means) <- list(input$variables, labels)
   dimnames(parameters$covariances) <- list(input$variables, input$variables, labels)
+  if (!is.null(parameters$loadings)) {
+    dimnames(parameters$loadings) <- list(input$variables, paste0("factor", seq_len(cells$n_factors[best])), labels)
+    dimnames(parameters$uniquenesses) <- list(input$variables, labels)
+  }
   parameters["noise"] <- list(if (!is.null(spec$noise)) {
     list(volume = prod(spec$noise$sides), sides = stats::setNames(spec$noise$sides, input$variables),
          lower = stats::setNames(spec$noise$lower, input$variables))
@@ -228,17 +288,22 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
     if (is.null(r) || isTRUE(r$fitted)) "" else degeneracy_message(r)
   }, ""))
   message[status == "max_iter"] <- "stopped at the iteration limit"
+  at_bound <- vapply(runs, function(r) heywood_message(heywood_cases(r$parameters, input$variables)), "")
+  message[nzchar(at_bound) & !nzchar(message)] <- at_bound[nzchar(at_bound) & !nzchar(message)]
   spurious <- spurious_components(cells, runs, spec, d, nobs)
   status[nzchar(spurious)] <- "spurious"
   message[nzchar(spurious)] <- spurious[nzchar(spurious)]
   selection <- data.frame(
-    covariance = cells$covariance, n_components = cells$n_components,
+    covariance = cells$covariance, n_components = cells$n_components, n_factors = cells$n_factors,
     criteria[c("loglik", "df", "BIC", "ICL")], status = status, message = message
   )
+  if (all(is.na(selection$n_factors))) selection$n_factors <- NULL
   new_em_fit(
     "em_gmm", call, input, parameters, run, df = criteria$df[best], nobs = nobs, starts = start_table(run),
     weights = weights, control = control,
-    covariance = cells$covariance[best], n_components = as.integer(k), selection = selection, criterion = criterion,
+    covariance = cells$covariance[best], n_components = as.integer(k),
+    n_factors = if (!is.null(parameters$loadings)) as.integer(cells$n_factors[best]),
+    heywood = heywood_cases(parameters, input$variables), selection = selection, criterion = criterion,
     posterior = if (keep) rows$posterior, classification = stats::setNames(classification, input$row_names),
     known = spec$known, equal_proportions = spec$equal_proportions, noise = !is.null(spec$noise), prior = spec$prior,
     fixed = spec$fixed,

@@ -14,5 +14,9 @@ reorder_components <- function(parameters, order) {
   parameters$proportions <- c(parameters$proportions[order], extra)
   parameters$means <- parameters$means[, order, drop = FALSE]
   parameters$covariances <- parameters$covariances[, , order, drop = FALSE]
+  if (!is.null(parameters$loadings)) {
+    parameters$loadings <- parameters$loadings[, , order, drop = FALSE]
+    parameters$uniquenesses <- parameters$uniquenesses[, order, drop = FALSE]
+  }
   parameters
 }

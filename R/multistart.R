@@ -115,9 +115,22 @@ parameters_start <- function(start, d, n_components, noise, method) {
       start_fails("has a covariance matrix, that of component %d, that is not symmetric and positive definite.", j)
     }
   }
-  list(kind = "parameters", method = method, n_components = as.integer(k),
-       parameters = list(proportions = proportions / sum(proportions), means = unname(means),
-                         covariances = covariances))
+  parameters <- list(proportions = proportions / sum(proportions), means = unname(means), covariances = covariances)
+  if (!is.null(start$loadings)) parameters <- c(parameters, start_factors(start, d, k))
+  list(kind = "parameters", method = method, n_components = as.integer(k), parameters = parameters)
+}
+
+# Loadings and uniquenesses of a start; a structure without factors, or with another number of them, looks at the
+# covariances only.
+start_factors <- function(start, d, k) {
+  loadings <- start$loadings
+  psi <- start$uniquenesses
+  fine <- is.numeric(loadings) && length(dim(loadings)) == 3L && identical(dim(loadings)[-2L], c(as.integer(d), as.integer(k))) &&
+    is.numeric(psi) && length(psi) == d * k && all(is.finite(loadings)) && all(is.finite(psi) & psi > 0)
+  if (!fine) {
+    start_fails("has loadings, and then must have them as %d x q x %d and positive uniquenesses as %d x %d.", d, k, d, k)
+  }
+  list(loadings = unname(loadings) + 0, uniquenesses = matrix(as.double(psi), d, k))
 }
 
 posterior_start <- function(start, n, n_components, noise) {

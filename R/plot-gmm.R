@@ -453,12 +453,12 @@ plot_selection <- function(fit, look) {
                        pch = 4, col = style$colour[i], cex = 0.8, lwd = 1.5)
     }
   }
-  best <- table[table$covariance == fit$covariance & table$n_components == fit$n_components, ]
+  best <- table[selected_row(fit), ]
   best <- best[!best$failed, ]
   graphics::points(best$n_components, best$value, pch = 1, cex = 2.6, lwd = 2, col = "grey15")
   spurious <- table[table$spurious, ]
   graphics::points(spurious$n_components, spurious$value, pch = 4, cex = 1.7, col = "grey30")
-  panel_title(look, paste0("Model selection: ", fit$covariance, ", ",
+  panel_title(look, paste0("Model selection: ", covariance_label(fit$covariance, fit$n_factors), ", ",
                            count_of(fit$n_components, "component")))
   notes <- selection_notes(table, limits, "x at the top: not fitted (%d)",
                            "crossed out: spurious (%d)")

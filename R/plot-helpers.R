@@ -210,6 +210,8 @@ selection_data <- function(fit) {
   } else {
     table[[criterion]]
   }
+  # a structure has a line for each number of factors
+  table$covariance <- covariance_label(table$covariance, table$n_factors)
   table$failed <- !is.finite(table$value)
   table$value[table$failed] <- NA
   table$spurious <- !table$failed & table$status == "spurious"

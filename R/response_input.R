@@ -84,7 +84,7 @@ name_columns <- function(y, formula) {
 }
 
 one_covariance <- function(covariance, d) {
-  code <- resolve_covariance(covariance, d)
+  code <- resolve_covariance(covariance, d, factors = FALSE)
   if (length(code) != 1L) em_abort("`covariance` must be one structure for a response.", "covariance")
   code
 }

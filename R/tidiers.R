@@ -99,12 +99,14 @@ tidy_components <- function(x) {
 glance.em_gmm <- function(x, ...) {
   check_dots_empty(..., .function = "glance.em_gmm")
   fit_table <- gmm_fit_table(x)
-  as_tibble_if_installed(data.frame(
+  result <- data.frame(
     covariance = x$covariance, n_components = x$n_components, logLik = fit_table$loglik,
     AIC = fit_table$AIC, BIC = fit_table$BIC, ICL = fit_table$ICL, df = fit_table$df,
     nobs = fit_table$nobs, converged = isTRUE(x$converged), status = x$status,
     iterations = x$iterations, stringsAsFactors = FALSE
-  ))
+  )
+  if (!is.null(x$n_factors)) result$n_factors <- x$n_factors
+  as_tibble_if_installed(result)
 }
 
 #' @rdname tidy.em_gmm

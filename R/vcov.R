@@ -175,7 +175,11 @@ gmm_chart <- function(fit) {
     used <- used + ncol(means[[k]]$basis)
   }
 
-  covariances <- covariance_chart(parameters$covariances, fit$covariance, free$covariances)
+  covariances <- if (has_factors(fit$covariance)) {
+    factor_chart(parameters, fit$covariance)
+  } else {
+    covariance_chart(parameters$covariances, fit$covariance, free$covariances)
+  }
   for (k in seq_len(K)) {
     covariances[[k]]$index <- covariances[[k]]$index + used
   }

@@ -14,13 +14,33 @@ GmmParameters as_parameters(const Rcpp::List& p) {
   out.means = Rcpp::as<Eigen::MatrixXd>(p["means"]);
   out.covariances = as_matrices(Rcpp::as<Rcpp::NumericVector>(p["covariances"]), static_cast<size_t>(out.means.rows()),
                                 static_cast<size_t>(out.means.cols()));
+  if (p.containsElementNamed("loadings") && !Rf_isNull(p["loadings"])) {
+    const Rcpp::NumericVector loadings = p["loadings"];
+    const Index d = out.means.rows(), q = loadings.size() / out.means.size();
+    for (Index k = 0; k < out.means.cols(); ++k)
+      out.loadings.push_back(Eigen::Map<const MatrixXd>(loadings.begin() + k * d * q, d, q));
+    out.uniquenesses = Rcpp::as<Eigen::MatrixXd>(p["uniquenesses"]);
+  }
   return out;
 }
 
 Rcpp::List from_parameters(const GmmParameters& p) {
-  return Rcpp::List::create(Rcpp::Named("proportions") = Rcpp::NumericVector(Rcpp::wrap(p.proportions)),
-                            Rcpp::Named("means") = p.means,
-                            Rcpp::Named("covariances") = as_array(p.covariances, static_cast<size_t>(p.means.rows())));
+  Rcpp::List out =
+      Rcpp::List::create(Rcpp::Named("proportions") = Rcpp::NumericVector(Rcpp::wrap(p.proportions)),
+                         Rcpp::Named("means") = p.means,
+                         Rcpp::Named("covariances") = as_array(p.covariances, static_cast<size_t>(p.means.rows())));
+  if (!p.loadings.empty()) {
+    const Index size = p.loadings[0].size();
+    Rcpp::NumericVector loadings(static_cast<R_xlen_t>(size * p.means.cols()));
+    for (size_t k = 0; k < p.loadings.size(); ++k)
+      std::copy(p.loadings[k].data(), p.loadings[k].data() + size, loadings.begin() + static_cast<Index>(k) * size);
+    loadings.attr("dim") = Rcpp::IntegerVector::create(static_cast<int>(p.means.rows()),
+                                                       static_cast<int>(p.loadings[0].cols()),
+                                                       static_cast<int>(p.means.cols()));
+    out["loadings"] = loadings;
+    out["uniquenesses"] = p.uniquenesses;
+  }
+  return out;
 }
 
 std::vector<double> log_sides(const Rcpp::List& list, const char* name) {
@@ -104,10 +124,12 @@ std::map<size_t, std::vector<GmmStart>> as_starts(const Rcpp::IntegerVector& siz
   return out;
 }
 
-std::vector<GmmGridCell> as_cells(const Rcpp::CharacterVector& codes, const Rcpp::IntegerVector& n_components) {
+std::vector<GmmGridCell> as_cells(const Rcpp::CharacterVector& codes, const Rcpp::IntegerVector& n_components,
+                                  const Rcpp::IntegerVector& n_factors) {
   std::vector<GmmGridCell> out;
   for (R_xlen_t i = 0; i < codes.size(); ++i)
-    out.push_back({find_covariance(Rcpp::as<std::string>(codes[i])), static_cast<size_t>(n_components[i])});
+    out.push_back({find_covariance(Rcpp::as<std::string>(codes[i])), static_cast<size_t>(n_components[i]),
+                   n_factors[i] == NA_INTEGER ? 0 : static_cast<size_t>(n_factors[i])});
   return out;
 }
 
@@ -149,7 +171,7 @@ class Evaluation {
       : parameters_(as_parameters(parameters)),
         scaled_(input.raw(), mixture_moments(parameters_), true, threads),
         options_(noise_options(parameters)),
-        cell_(*find_covariance("VVV"), static_cast<size_t>(parameters_.means.cols()), options_) {
+        cell_(*find_covariance("VVV"), static_cast<size_t>(parameters_.means.cols()), 0, options_) {
     Execution execution;
     execution.threads = threads;
     model_ = cell_.model(scaled_, execution);
@@ -182,20 +204,20 @@ class Evaluation {
 
 }  // namespace
 
-// Fits a grid of cells. `starts`: one list of starts for each entry of `sizes` (the numbers of components). `rows`:
+// Fits a grid of cells (n_factors: NA for structures without factors). `starts`: one list of starts for each entry of `sizes` (the numbers of components). `rows`:
 // the rows to search on (from 1), or NULL for all. `show`: see RInterrupt.
 // [[Rcpp::export(rng = false)]]
 Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
                     Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes,
-                    Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts,
-                    Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads,
+                    Rcpp::IntegerVector n_components, Rcpp::IntegerVector n_factors, Rcpp::IntegerVector sizes,
+                    Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads,
                     SEXP show) {
   const RawInput input(x, weights, known);
   const RawData raw = input.raw();
   GmmOptions gmm_options = as_options(options);
   const GmmControl gmm_control = as_control(control);
   std::map<size_t, std::vector<GmmStart>> starts_by_size = as_starts(sizes, starts);
-  const std::vector<GmmGridCell> cells = as_cells(codes, n_components);
+  const std::vector<GmmGridCell> cells = as_cells(codes, n_components, n_factors);
 
   GmmData full(raw, column_moments(raw, threads), threads);
   // The subset is copied: it is small, and its sweeps then run on neighbouring rows.
@@ -241,8 +263,8 @@ Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> w
 Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
                           Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::List parameters,
                           Rcpp::NumericVector noise_lower, Rcpp::CharacterVector codes,
-                          Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts,
-                          Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show) {
+                          Rcpp::IntegerVector n_components, Rcpp::IntegerVector n_factors,
+                          Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show) {
   const RawInput input(x, weights, known);
   const GmmOptions gmm_options = as_options(options);
   const GmmControl gmm_control = as_control(control);
@@ -252,7 +274,7 @@ Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVec
                                               : Resampling::kExponential;
   plan.n_boot = static_cast<size_t>(n_boot);
   plan.key = gmm_control.key;
-  plan.cells = as_cells(codes, n_components);
+  plan.cells = as_cells(codes, n_components, n_factors);
   plan.starts = as_starts(sizes, starts);
   plan.parameters = as_parameters(parameters);
   plan.noise_lower = Rcpp::as<std::vector<double>>(noise_lower);

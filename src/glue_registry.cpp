@@ -9,7 +9,7 @@ using namespace emkit;
 // [[Rcpp::export(rng = false)]]
 Rcpp::DataFrame covariance_registry_() {
   Rcpp::CharacterVector code, description, form, variables;
-  Rcpp::LogicalVector column_scaling;
+  Rcpp::LogicalVector column_scaling, factors;
   const char* const forms[] = {"pooled diagonal", "pooled", "diagonal", "full"};
   for (const CovarianceEntry& entry : covariance_registry()) {
     code.push_back(entry.code);
@@ -17,18 +17,19 @@ Rcpp::DataFrame covariance_registry_() {
     form.push_back(forms[static_cast<int>(entry.form)]);
     variables.push_back(entry.univariate ? "one" : "many");
     column_scaling.push_back(entry.column_scaling);
+    factors.push_back(entry.has_factors());
   }
   return Rcpp::DataFrame::create(Rcpp::Named("code") = code, Rcpp::Named("description") = description,
                                  Rcpp::Named("level") = form, Rcpp::Named("n_variables") = variables,
-                                 Rcpp::Named("column_scaling") = column_scaling,
+                                 Rcpp::Named("column_scaling") = column_scaling, Rcpp::Named("factors") = factors,
                                  Rcpp::Named("stringsAsFactors") = false);
 }
 
 // [[Rcpp::export(rng = false)]]
-double covariance_n_parameters_(std::string code, double d, double n_components) {
+double covariance_n_parameters_(std::string code, double d, double n_components, double n_factors = 1) {
   const CovarianceEntry* entry = find_covariance(code);
   if (!entry) Rcpp::stop("unknown covariance structure");
-  return entry->n_parameters(d, n_components);
+  return entry->count(d, n_components, n_factors);
 }
 
 // [[Rcpp::export(rng = false)]]

@@ -35,7 +35,8 @@ Rcpp::NumericVector kernel_function_(Rcpp::NumericVector x, bool logarithm) {
 
 // The M-step of a structure: scatter (d x d x K) and sizes to covariances (d x d x K).
 // [[Rcpp::export(rng = false)]]
-Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector scatter, Rcpp::NumericVector n) {
+Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector scatter, Rcpp::NumericVector n,
+                                       int n_factors = 1) {
   const CovarianceEntry* entry = find_covariance(code);
   if (!entry) Rcpp::stop("unknown covariance structure");
   const Rcpp::IntegerVector dim = scatter.attr("dim");
@@ -54,7 +55,14 @@ Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector sca
       s.scatter.matrix(at) += w[k];
   }
   SymmetricSet sigma(static_cast<Index>(d), count, s.scatter.diagonal);
-  if (!entry->make()->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+  const std::unique_ptr<CovarianceStructure> structure = entry->structure(n_factors);
+  if (!structure->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+  // Steps that only raise the objective are repeated until they have nothing left to do.
+  for (int i = 0; i < 2000 && entry->has_factors(); ++i) {
+    const MatrixXd before = sigma.values;
+    if (!structure->m_step(s, sigma)) Rcpp::stop("the M-step does not exist");
+    if ((sigma.values - before).norm() <= 1e-14 * before.norm()) break;
+  }
   std::vector<Eigen::MatrixXd> out;
   for (size_t k = 0; k < n_components; ++k) out.push_back(sigma.dense(count == 1 ? 0 : static_cast<Index>(k)));
   return as_array(out, d);

@@ -53,7 +53,7 @@ contract_problem <- function(code, variant, n_variables) {
 # One problem per structure and variant: data, a start away from the optimum, and the arguments of em_gmm().
 # d and K are small enough for the plain-R oracle, large enough for every letter to matter.
 make_contract_problem <- function(code, variant, n_variables) {
-  d <- if (n_variables == "one") 1 else 3
+  d <- if (n_variables == "one") 1 else if (is_factor_code(code)) 4 else 3
   K <- if (d == 1) 2 else 3
   truth <- random_parameters(code, d, K, seed = 7, spread = 3.2)
   n <- 180
@@ -62,7 +62,8 @@ make_contract_problem <- function(code, variant, n_variables) {
   rownames(x) <- paste0("r", seq_len(n))
   # One label in five is wrong: the start is off the optimum by much more than any tolerance.
   label <- replace(drawn$label, seq(1, n, by = 5), rep_len(seq_len(K), ceiling(n / 5)))
-  start <- oracle_start(x, indicator(label), code)
+  start <- oracle_start(x, indicator(label), if (is_factor_code(code)) "VVV" else code)
+  if (is_factor_code(code)) start$covariances <- 1.5 * oracle_factor_covariances(oracle_factors(code, d, K, seed = 40))
   start <- list(proportions = start$proportions, means = start$means,
                 covariances = array(as.numeric(start$covariances), c(d, d, K)))
   arguments <- list()

@@ -301,6 +301,7 @@ structure_coordinates <- function(code, covariances, m_step = covariance_m_step_
   d <- dim(covariances)[1]
   K <- dim(covariances)[3]
   if (code %in% c("E", "V")) code <- paste0(code, "II")
+  if (is_factor_code(code)) return(factor_coordinates(code, one_factor_of(covariances)))
   if (!grepl("^[EV][EVI][EVI]$", code)) {
     return(m_step_coordinates(code, covariances, m_step))
   }

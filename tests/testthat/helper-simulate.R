@@ -46,7 +46,9 @@ random_parameters <- function(code, d, K, seed = 1, spread = 3, m_step = NULL) {
     means <- matrix(stats::rnorm(d * K), d, K)
     # Directions apart from one another, so that components overlap but can be told apart.
     for (k in seq_len(K)) means[, k] <- means[, k] / sqrt(sum(means[, k]^2)) + (k - (K + 1) / 2) * spread / sqrt(d)
-    covariances <- array(as.numeric(m_step(code, scatter, rep(1, K))), c(d, d, K))
+    covariances <- if (is_factor_code(code)) oracle_factor_covariances(oracle_factors(code, d, K)) else {
+      array(as.numeric(m_step(code, scatter, rep(1, K))), c(d, d, K))
+    }
     list(proportions = proportions / sum(proportions), means = means, covariances = covariances)
   })
 }

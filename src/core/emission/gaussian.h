@@ -26,6 +26,7 @@ struct GaussianOptions {
   std::vector<bool> fixed_mean;          // K; empty: none
   std::vector<bool> fixed_covariance;    // K; empty: none
   bool collapse_guard = true;            // false: any positive definite covariance will do
+  size_t n_factors = 0;                  // of structures that have factors
 };
 
 // Of the data as scaled: weighted covariances of the observed cells (about 0, which is the overall mean). `scatter` is
@@ -41,13 +42,15 @@ class GaussianEmission final : public Emission {
   GaussianEmission(const CovarianceEntry& entry, size_t d, size_t n_components, GaussianReference reference,
                    GaussianOptions options)
       : entry_(entry),
-        structure_(entry.make()),
+        structure_(entry.structure(index(options.n_factors))),
         d_(d),
         k_(n_components),
         reference_(std::move(reference)),
         options_(std::move(options)),
         means_(MatrixXd::Zero(index(d), index(n_components))),
-        covariances_(index(d), index(is_pooled(entry.form) ? 1 : n_components), is_diagonal(entry.form)) {}
+        covariances_(index(d), index(is_pooled(entry.form) ? 1 : n_components), is_diagonal(entry.form)) {
+    structure_->set_scale(reference_.variance);
+  }
 
   // ---- parameters, in the units of the scaled data ----
 
@@ -76,6 +79,19 @@ class GaussianEmission final : public Emission {
     means_ = means;
     return maximise(m, false);
   }
+
+  // Factors of the components (K of each), for structures that have some. False, with the covariances unchanged, when
+  // these factors give none.
+  bool set_factors(const MatrixXd& means, const std::vector<MatrixXd>& loadings, const MatrixXd& uniquenesses) {
+    SymmetricSet covariances(covariances_.d, covariances_.count, covariances_.diagonal);
+    if (!structure_->set_factors(loadings, uniquenesses, covariances)) return false;
+    return adopt(means, covariances);
+  }
+
+  bool has_factors() const { return entry_.has_factors(); }
+  size_t n_factors() const { return options_.n_factors; }
+  MatrixXd loadings(size_t k) const { return structure_->loadings(matrix_of(k)); }
+  VectorXd uniquenesses(size_t k) const { return structure_->uniquenesses(matrix_of(k)); }
 
   // All components at the overall mean with the overall variances: the point at which statistics for given posteriors
   // are made when a fit starts from a partition.
@@ -211,9 +227,18 @@ class GaussianEmission final : public Emission {
     return true;
   }
 
-  size_t n_packed() const override { return empty_moments().n_packed(); }
-  bool pack(double* point) const override { return moments_.n.size() > 0 && moments_.pack(point); }
+  size_t n_packed() const override {
+    if (!has_factors()) return empty_moments().n_packed();
+    return d_ * k_ + structure_->n_packed(covariances_.d, covariances_.count);
+  }
+  bool pack(double* point) const override {
+    if (!has_factors()) return moments_.n.size() > 0 && moments_.pack(point);
+    Eigen::Map<MatrixXd>(point, means_.rows(), means_.cols()) = means_;
+    structure_->pack(point + means_.size());
+    return true;
+  }
   bool unpack(const double* point, const VectorXd& counts) override {
+    if (has_factors()) return unpack_factors(point);
     GaussianMoments m = empty_moments();
     m.n = counts.head(index(k_));
     // What a structure keeps belongs to a point: a proposal that is rejected must leave no trace in the step that takes
@@ -548,7 +573,8 @@ class GaussianEmission final : public Emission {
     }
     SymmetricSet covariances(covariances_.d, covariances_.count, covariances_.diagonal);
     if (!structure_->m_step(s, covariances)) {
-      degeneracy_ = {Degeneracy::Kind::kSingular, smallest_scatter(s)};
+      const Index named = structure_->collapsed();
+      degeneracy_ = {Degeneracy::Kind::kSingular, named >= 0 ? static_cast<size_t>(named) : smallest_scatter(s)};
       return false;
     }
     for (size_t k = 0; k < fixed_covariances_.size(); ++k) {
@@ -558,14 +584,32 @@ class GaussianEmission final : public Emission {
       else
         covariances.matrix(matrix_of(k)) = fixed_covariances_[k];
     }
+    if (!adopt(means, covariances)) return false;
+    moments_ = m;
+    return true;
+  }
+
+  // Takes parameters over, unless a component has collapsed.
+  bool adopt(const MatrixXd& means, const SymmetricSet& covariances) {
     std::vector<double> factors;
     degeneracy_ = factorise(covariances, factors);
     if (degeneracy_) return false;
     means_ = means;
     covariances_ = covariances;
     factors_ = factors;
-    moments_ = m;
     return true;
+  }
+
+  bool unpack_factors(const double* point) {
+    MatrixXd means = Eigen::Map<const MatrixXd>(point, means_.rows(), means_.cols());
+    for (size_t k = 0; k < options_.fixed_mean.size(); ++k)
+      if (options_.fixed_mean[k]) means.col(index(k)) = means_.col(index(k));
+    SymmetricSet covariances(covariances_.d, covariances_.count, covariances_.diagonal);
+    const std::unique_ptr<CovarianceStructure> before = structure_->clone();
+    if (means.allFinite() && structure_->unpack(point + means_.size(), covariances) && adopt(means, covariances))
+      return true;
+    structure_ = before->clone();
+    return false;
   }
 
   static void add_outer(SymmetricSet& set, Index k, double factor, const VectorXd& v) {

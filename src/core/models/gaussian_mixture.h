@@ -19,6 +19,8 @@ struct GmmParameters {
   VectorXd proportions;               // K, or K + 1 with noise last
   MatrixXd means;                     // d x K
   std::vector<MatrixXd> covariances;  // K of d x d
+  std::vector<MatrixXd> loadings;     // K of d x q where the structure has factors, else none
+  MatrixXd uniquenesses;              // d x K, likewise
 };
 
 // What all cells of a grid share.
@@ -49,7 +51,13 @@ class GaussianMixture final : public LatentClass<GaussianEmission> {
     State p;
     p.proportions = latent().proportions();
     p.means = emission().means();
-    for (size_t k = 0; k < emission().n_components(); ++k) p.covariances.push_back(emission().covariance(k));
+    for (size_t k = 0; k < static_cast<size_t>(p.means.cols()); ++k) p.covariances.push_back(emission().covariance(k));
+    if (!emission().has_factors()) return p;
+    p.uniquenesses.resize(p.means.rows(), p.means.cols());
+    for (size_t k = 0; k < static_cast<size_t>(p.means.cols()); ++k) {
+      p.loadings.push_back(emission().loadings(k));
+      p.uniquenesses.col(static_cast<Index>(k)) = emission().uniquenesses(k);
+    }
     return p;
   }
 
@@ -58,6 +66,11 @@ class GaussianMixture final : public LatentClass<GaussianEmission> {
       latent().m_step(p.proportions);
     else
       latent().set_proportions(p.proportions);
+    // Factors of another structure are not members of this one: the M-step on their covariances brings them into it.
+    if (emission().has_factors() && !p.loadings.empty() &&
+        p.loadings[0].cols() == static_cast<Index>(emission().n_factors()) &&
+        emission().set_factors(p.means, p.loadings, p.uniquenesses))
+      return true;
     // The counts only weigh covariances that the structure has to bring together.
     const VectorXd counts = latent().proportions().head(p.means.cols()).cwiseMax(kSmallestShare);
     return emission().set_parameters(p.means, p.covariances, counts);
@@ -99,8 +112,8 @@ struct GmmControl {
 // One cell: a covariance structure and a number of components.
 class GmmCell {
  public:
-  GmmCell(const CovarianceEntry& entry, size_t n_components, const GmmOptions& options)
-      : entry_(entry), k_(n_components), options_(options) {}
+  GmmCell(const CovarianceEntry& entry, size_t n_components, size_t n_factors, const GmmOptions& options)
+      : entry_(entry), k_(n_components), q_(n_factors), options_(options) {}
 
   // A model of the cell on scaled data, without parameters yet.
   std::unique_ptr<GaussianMixture> model(const ScaledData& data, const Execution& execution) const {
@@ -121,6 +134,7 @@ class GmmCell {
     g.fixed_mean = options_.fixed_mean;
     g.fixed_covariance = options_.fixed_covariance;
     g.collapse_guard = options_.collapse_guard;
+    g.n_factors = q_;
     IndependentOptions l;
     l.equal = options_.equal_proportions;
     l.noise = noise;
@@ -176,6 +190,9 @@ class GmmCell {
       scaled.covariances.push_back(
           data.to_scaled_covariance(fixed_cov ? options_.fixed.covariances[k] : p.covariances[k]));
     }
+    const VectorXd inverse = data.scale().cwiseInverse();
+    for (const MatrixXd& loadings : p.loadings) scaled.loadings.push_back(inverse.asDiagonal() * loadings);
+    if (!p.loadings.empty()) scaled.uniquenesses = inverse.cwiseAbs2().asDiagonal() * p.uniquenesses;
     return model.set_state(scaled);
   }
 
@@ -185,6 +202,8 @@ class GmmCell {
       p.means.col(static_cast<Index>(k)) = data.to_user_mean(scaled.means.col(static_cast<Index>(k)));
       p.covariances[k] = data.to_user_covariance(scaled.covariances[k]);
     }
+    for (MatrixXd& loadings : p.loadings) loadings = data.scale().asDiagonal() * loadings;
+    if (!p.loadings.empty()) p.uniquenesses = data.scale().cwiseAbs2().asDiagonal() * p.uniquenesses;
     return p;
   }
 
@@ -210,7 +229,7 @@ class GmmCell {
   }
 
   const CovarianceEntry& entry_;
-  size_t k_;
+  size_t k_, q_;
   const GmmOptions& options_;
 };
 

@@ -127,7 +127,10 @@ class GmmCellFit {
     const GaussianReference reference = full_.reference(true);
     out.relative_variance.resize(static_cast<Index>(cell_.n_components()));
     MatrixXd total = reference.variance.asDiagonal();
-    if (reference.scatter.size() > 0) total = reference.scatter / reference.total_weight;
+    // Not where it is singular: fewer rows than columns.
+    if (reference.scatter.size() > 0 &&
+        Eigen::FullPivLU<MatrixXd>(reference.scatter).setThreshold(kSingular).isInvertible())
+      total = reference.scatter / reference.total_weight;
     for (size_t k = 0; k < cell_.n_components(); ++k) {
       Eigen::GeneralizedSelfAdjointEigenSolver<MatrixXd> solver(model->emission().covariance(k), total,
                                                                 Eigen::EigenvaluesOnly | Eigen::Ax_lBx);
@@ -137,6 +140,7 @@ class GmmCellFit {
 
   static constexpr size_t kCarried = 2;
   static constexpr double kSameOptimum = 1e-4;  // relative: solutions on a subset that are one
+  static constexpr double kSingular = 1e-12;
 
   const GmmCell& cell_;
   const ScaledData& search_;

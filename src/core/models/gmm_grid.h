@@ -1,4 +1,4 @@
-// A grid of cells (covariance structure x number of components) from shared starts.
+// A grid of cells (covariance structure x number of components x number of factors) from shared starts.
 #pragma once
 #include <map>
 #include <string>
@@ -12,6 +12,7 @@ namespace emkit {
 struct GmmGridCell {
   const CovarianceEntry* entry = nullptr;
   size_t n_components = 1;
+  size_t n_factors = 0;   // of structures that have factors
 };
 
 // Fits every cell. Structures are fitted after those they contain, whose solutions with as many components join the
@@ -63,7 +64,7 @@ class GmmGrid {
       return;
     }
     const bool column = grid_cell.entry->column_scaling;
-    const GmmCell cell(*grid_cell.entry, grid_cell.n_components, options_);
+    const GmmCell cell(*grid_cell.entry, grid_cell.n_components, grid_cell.n_factors, options_);
     GmmCellFit fit(cell, search_.made(column), full_.made(column), control_, stop_, interrupt_, progress_, threads);
     out = fit.fit(starts);
     progress_.done.fetch_add(1);
@@ -118,7 +119,8 @@ class GmmGrid {
   static void add_contained(const std::vector<GmmGridCell>& cells, const std::vector<GmmFit>& fits,
                             const GmmGridCell& cell, std::vector<GmmStart>& starts) {
     for (size_t i = 0; i < cells.size(); ++i) {
-      if (cells[i].n_components != cell.n_components || !fits[i].fitted) continue;
+      if (cells[i].n_components != cell.n_components || cells[i].n_factors != cell.n_factors || !fits[i].fitted)
+        continue;
       for (const char* inner : cell.entry->contains) {
         if (cells[i].entry->code != std::string(inner)) continue;
         GmmStart s;

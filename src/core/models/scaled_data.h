@@ -41,6 +41,8 @@ class ScaledData {
   }
   MatrixXd to_user_covariance(const MatrixXd& s) const { return scale().asDiagonal() * s * scale().asDiagonal(); }
 
+  Eigen::Map<const VectorXd> scale() const { return map(observations_.scale()); }
+
   // The reference of the data's own moments; with the total scatter (about 0) when they are complete.
   static GaussianReference reference_of(const Observations& data, const ColumnMoments& moments, int threads) {
     const size_t d = data.d();
@@ -65,7 +67,6 @@ class ScaledData {
   }
 
   Eigen::Map<const VectorXd> center() const { return map(observations_.center()); }
-  Eigen::Map<const VectorXd> scale() const { return map(observations_.scale()); }
   static Eigen::Map<const VectorXd> map(const std::vector<double>& v) {
     return Eigen::Map<const VectorXd>(v.data(), static_cast<Index>(v.size()));
   }

@@ -549,6 +549,7 @@ inline std::unique_ptr<Response> make_mvgaussian(const ResponseData& data, size_
   if (data.n_columns == 1 && code.size() == 3) code = code.substr(0, 1);
   const CovarianceEntry* entry = find_covariance(code);
   if (!entry) throw std::invalid_argument("unknown covariance structure: " + code);
+  if (entry->has_factors()) throw std::invalid_argument("covariance structures with factors are for mixtures only");
   if (std::any_of(options.shared.begin(), options.shared.end(), [](bool s) { return s; }))
     throw std::invalid_argument("parameters of the multivariate normal family are shared by its covariance structure");
   return std::unique_ptr<Response>(new MvGaussianResponse(data, n_components, options, *entry));

@@ -1,0 +1,118 @@
+# Mixtures of factor analysers, the covariance structures with factors: their cells in a search, the form in which loadings
+# are reported, and uniquenesses at zero.
+
+# The cells of a search: every code with every number of components, and those with factors with every number of factors.
+gmm_cells <- function(codes, n_components, n_factors) {
+  q <- lapply(codes, function(code) if (has_factors(code)) n_factors else NA_integer_)
+  models <- data.frame(covariance = rep(codes, lengths(q)), n_factors = as.integer(unlist(q)))
+  at <- rep(seq_len(nrow(models)), length(n_components))
+  data.frame(covariance = models$covariance[at], n_components = rep(n_components, each = nrow(models)),
+             n_factors = models$n_factors[at])
+}
+
+# Loadings (d x q x K) turned so that Lambda' Psi^-1 Lambda is diagonal and decreasing and every column sums to a number
+# that is not negative. Loadings that are equal over the components are turned as one, with Psi^-1 averaged by the
+# proportions, so that they stay equal.
+canonical_loadings <- function(parameters, code) {
+  loadings <- parameters$loadings
+  K <- dim(loadings)[3L]
+  precision <- 1 / parameters$uniquenesses
+  if (startsWith(code, "C")) precision[] <- precision %*% parameters$proportions[seq_len(K)]
+  for (k in seq_len(K)) {
+    l <- matrix(loadings[, , k], dim(loadings)[1L])
+    # by the singular values of Psi^-1/2 Lambda: its cross-product would lose half of the digits
+    turned <- l %*% svd(sqrt(precision[, k]) * l, nu = 0L)$v
+    loadings[, , k] <- sweep(turned, 2L, ifelse(colSums(turned) < 0, -1, 1), "*")
+  }
+  loadings
+}
+
+# Uniquenesses at zero (Heywood cases) as a data frame of component and variable, or NULL. The core stops them at 1e-8 of
+# the variance of the data.
+heywood_cases <- function(parameters, variables) {
+  if (is.null(parameters$uniquenesses)) return(NULL)
+  psi <- unname(parameters$uniquenesses)
+  variances <- apply(parameters$covariances, 3L, diag)
+  at <- which(psi < 1e-5 * variances, arr.ind = TRUE)
+  if (nrow(at) == 0L) return(NULL)
+  data.frame(component = unname(at[, 2L]), variable = variables[at[, 1L]], row.names = NULL)
+}
+
+heywood_message <- function(cases) {
+  if (is.null(cases)) return("")
+  by <- split(cases$variable, cases$component)
+  paste(sprintf("in component %s the uniqueness of %s is zero (a Heywood case)", names(by),
+                vapply(by, paste, "", collapse = ", ")), collapse = "; ")
+}
+
+# --- standard errors ---
+
+# Directions in which the covariances of factor analysers can move, in the form of covariance_chart(): loadings across the
+# rotations of the factors, which change nothing, and log uniquenesses,
+# Sigma_k = Lambda_k Lambda_k' + diag(psi_k) with Lambda_k = Lambda_k0 + N_k theta and log psi_k = log psi_k0 + B eta.
+factor_chart <- function(parameters, code) {
+  d <- nrow(parameters$means)
+  K <- ncol(parameters$means)
+  q <- dim(parameters$loadings)[2L]
+  if (!is.null(heywood_cases(parameters, rownames(parameters$means)))) {
+    em_abort(paste0("A uniqueness is zero (a Heywood case): at such a bound the information gives no standard errors. ",
+                    "Use em_bootstrap()."), "no_standard_errors")
+  }
+  common <- startsWith(code, "C")
+  psi_index <- uniqueness_index(code, d, K)
+  loading_size <- d * q - q * (q - 1) / 2
+  n_loadings <- loading_size * (if (common) 1 else K)
+  lapply(seq_len(K), function(k) {
+    loadings <- matrix(parameters$loadings[, , k], d)
+    psi <- parameters$uniquenesses[, k]
+    N <- rotation_complement(loadings)
+    B <- psi_index$basis[[k]]
+    moves <- lapply(seq_len(ncol(N)), function(i) matrix(N[, i], d))
+    tangents <- array(0, c(d, d, ncol(N) + ncol(B)))
+    for (i in seq_along(moves)) {
+      half <- tcrossprod(moves[[i]], loadings)
+      tangents[, , i] <- half + t(half)
+    }
+    for (i in seq_len(ncol(B))) tangents[, , ncol(N) + i] <- diag(psi * B[, i], d)
+    curvature <- function(G) {
+      out <- matrix(0, ncol(N) + ncol(B), ncol(N) + ncol(B))
+      # d2 Sigma / d theta_i d theta_j = N_i N_j' + N_j N_i'
+      at <- seq_len(ncol(N))
+      out[at, at] <- 2 * crossprod(N, kronecker(diag(q), (G + t(G)) / 2) %*% N)
+      out[-at, -at] <- crossprod(B, diag(G) * psi * B)
+      out
+    }
+    list(index = c((if (common) 0 else (k - 1) * loading_size) + seq_len(loading_size), n_loadings + psi_index$index[[k]]),
+         tangents = tangents, curvature = curvature)
+  })
+}
+
+# Directions of vec(Lambda) (columns, orthonormal) other than rotations Lambda A, A skew.
+rotation_complement <- function(loadings) {
+  q <- ncol(loadings)
+  size <- length(loadings)
+  if (q == 1L) return(diag(size))
+  pairs <- utils::combn(q, 2L)
+  rotations <- apply(pairs, 2L, function(p) {
+    A <- matrix(0, q, q)
+    A[p[1L], p[2L]] <- 1
+    A[p[2L], p[1L]] <- -1
+    as.numeric(loadings %*% A)
+  })
+  qr.Q(qr(rotations), complete = TRUE)[, -seq_len(ncol(pairs)), drop = FALSE]
+}
+
+# log psi_k as linear in the structure's own parameters: for each component the columns of a basis and which parameters
+# they belong to.
+uniqueness_index <- function(code, d, K) {
+  contrasts <- qr.Q(qr(cbind(1, diag(d)[, -1L])))[, -1L]
+  one <- matrix(1, d, 1L)
+  each <- function(basis, index) list(basis = rep(list(basis), K), index = lapply(seq_len(K), index))
+  switch(substring(code, 2L),
+    CC = each(one, function(k) 1),
+    CU = each(diag(d), function(k) seq_len(d)),
+    UC = each(one, function(k) k),
+    UU = each(diag(d), function(k) (k - 1) * d + seq_len(d)),
+    CUU = each(cbind(one, contrasts), function(k) c(k, K + seq_len(d - 1))),
+    UCU = each(cbind(one, contrasts), function(k) c(1, 1 + (k - 1) * (d - 1) + seq_len(d - 1))))
+}
