@@ -420,9 +420,10 @@ for_each_structure("the M-step keeps members of the structure and follows units"
   d <- if (one) 1 else 3
   K <- 3
   n <- c(2, 1, 4)
-  scatter <- random_members(code, d, K, 3)
+  # (A seed without uniquenesses near zero, to which conditional maximisation converges without end.)
+  scatter <- random_members(code, d, K, if (is_factor_code(code)) 5 else 3)
   # Steps that only go uphill end where rounding hides the slope.
-  tolerance <- if (is_factor_code(code)) 1e-5 else 1e-8
+  tolerance <- if (is_factor_code(code)) 1e-6 else 1e-8
   out <- covariance_m_step_(code, scatter, n)
   expect_identical(dim(out), as.integer(c(d, d, K)))
   expect_close(out, aperm(out, c(2, 1, 3)), tolerance = 1e-14)
