@@ -29,8 +29,9 @@ resolve_covariance <- function(covariance, d, factors = TRUE) {
   codes[!is.na(alias)] <- covariance_aliases[alias[!is.na(alias)]]
   # chartr and not toupper: the case of i must not depend on the locale.
   codes <- chartr("eivcu", "EIVCU", codes)
-  family <- which(tolower(covariance) == "pgmm")
-  if (length(family) > 0L) codes <- c(codes[-family], factor_codes())
+  codes <- unlist(lapply(seq_along(codes), function(i) {
+    switch(tolower(covariance[i]), all = choices, pgmm = factor_codes(), codes[i])
+  }))
   asked <- intersect(codes, factor_codes())
   if (length(asked) > 0L && !factors) {
     em_abort(sprintf("`covariance` is %s, factor analysers, which em_gmm() has and responses have not. The choices are %s.",

@@ -27,7 +27,7 @@ canonical_loadings <- function(parameters, code) {
   loadings
 }
 
-# Uniquenesses at zero (Heywood cases) as a data frame of component and variable, or NULL. The core stops them at 1e-8 of
+# Uniquenesses at zero (Heywood cases) as a data frame of component and variable, or NULL. The core stops them at 1e-7 of
 # the variance of the data.
 heywood_cases <- function(parameters, variables) {
   if (is.null(parameters$uniquenesses)) return(NULL)

@@ -143,7 +143,8 @@ cell_criteria <- function(cells, runs, spec, d, nobs) {
     vapply(seq_along(runs), function(i) if (fitted[i]) as.double(runs[[i]][[field]]) else NA_real_, 0)
   }
   loglik <- value("loglik")
-  df <- mapply(gmm_df, cells$covariance, cells$n_components, cells$n_factors, MoreArgs = list(d = d, spec = spec), USE.NAMES = FALSE)
+  df <- mapply(gmm_df, cells$covariance, cells$n_components, cells$n_factors,
+               MoreArgs = list(d = d, spec = spec), USE.NAMES = FALSE)
   bic <- -2 * loglik + df * log(nobs)
   data.frame(loglik = loglik, df = df, BIC = bic, ICL = bic - 2 * value("map_entropy"), AIC = -2 * loglik + 2 * df)
 }

@@ -34,10 +34,11 @@
 #'
 #' "factor" is an alias for UUU, "PGMM" stands for all twelve; "all" does not include them. One component of UUU is the
 #' factor analysis of [stats::factanal()], one of UUC probabilistic principal components. A uniqueness may go to zero
-#' (a Heywood case): it stops at 1e-8 of the variance of the data, `fit$heywood` and a warning of class
+#' (a Heywood case): it stops at 1e-7 of the variance of the data, `fit$heywood` and a warning of class
 #' `em_warning_heywood` name the variable and the component. A component of no more than q + 1 observations has no
 #' maximum: it collapses, as below. Each M-step raises the expected log-likelihood by Newton steps on the log
-#' uniquenesses with the best loadings given them (Joreskog 1967), or, where these have no closed form or Newton steps would leave the structure
+#' uniquenesses with the best loadings given them (Joreskog 1967), or, where these have no closed form or Newton steps would
+#' leave the structure
 #' (CUC, CUU, CCUU, CUCU, UCUU, UUCU), by conditional maximisations.
 #'
 #' @section Missing values:
@@ -145,7 +146,7 @@
 #' em_gmm(~ log(Ozone) + Temp, data = airquality, n_components = 2, covariance = "VVV")
 #'
 #' # Many variables: factor analysers
-#' em_gmm(USJudgeRatings, n_components = 1:2, covariance = c("UCU", "CCU"), n_factors = 1:2)
+#' em_gmm(USJudgeRatings, n_components = 1:2, covariance = c("UCC", "UUC"), n_factors = 1:2)
 #' @export
 em_gmm <- function(x, ...) UseMethod("em_gmm")
 

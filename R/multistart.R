@@ -125,8 +125,8 @@ parameters_start <- function(start, d, n_components, noise, method) {
 start_factors <- function(start, d, k) {
   loadings <- start$loadings
   psi <- start$uniquenesses
-  fine <- is.numeric(loadings) && length(dim(loadings)) == 3L && identical(dim(loadings)[-2L], c(as.integer(d), as.integer(k))) &&
-    is.numeric(psi) && length(psi) == d * k && all(is.finite(loadings)) && all(is.finite(psi) & psi > 0)
+  fine <- is.numeric(loadings) && length(dim(loadings)) == 3L &&
+    identical(dim(loadings)[-2L], c(as.integer(d), as.integer(k))) && is.numeric(psi) && length(psi) == d * k && all(is.finite(loadings)) && all(is.finite(psi) & psi > 0)
   if (!fine) {
     start_fails("has loadings, and then must have them as %d x q x %d and positive uniquenesses as %d x %d.", d, k, d, k)
   }

@@ -121,7 +121,8 @@ for (isa in kernel_isa_available_()) {
         portable <- with_kernels("portable", quietly(contract_fit(problem, control = control)))
         fit <- with_kernels(isa, quietly(contract_fit(problem, control = control)))
         expect_equal(fit$loglik, portable$loglik, tolerance = 1e-10)
-        expect_equal(fit$parameters, portable$parameters, tolerance = 1e-9)
+        # Newton steps within an M-step end where rounding hides the rest.
+        expect_equal(fit$parameters, portable$parameters, tolerance = if (is_factor_code(code)) 1e-7 else 1e-9)
       }
     }
   })

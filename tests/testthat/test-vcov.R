@@ -13,6 +13,10 @@ cayley <- function(v, d) {
 free_covariances <- function(code, covariances) {
   d <- dim(covariances)[1]
   K <- dim(covariances)[3]
+  if (is_factor_code(code)) {
+    chart <- factor_coordinates(code, one_factor_of(covariances))
+    return(list(start = numeric(chart$n), map = chart$map))
+  }
   letters <- strsplit(code, "")[[1]]
   if (d == 1) letters <- c(letters[1], "I", "I")
   each <- lapply(seq_len(K), function(k) matrix(covariances[, , k], d))
@@ -155,13 +159,13 @@ variance_difference <- function(a, b) {
 }
 
 # A small problem whose components overlap.
-small_problem_data <- function(code, d = 3, K = 2, n = 90) {
+small_problem_data <- function(code, d = 3, K = 2, n = if (is_factor_code(code)) 300 else 90) {
   parameters <- random_parameters(code, d, K, seed = 4, spread = 4)
   drawn <- simulate_mixture(n, parameters, seed = 8)
   list(x = drawn$x, label = drawn$label)
 }
 
-fit_small <- function(code, ..., d = 3, K = 2, x = NULL) {
+fit_small <- function(code, ..., d = if (is_factor_code(code)) 4 else 3, K = 2, x = NULL) {
   problem <- small_problem_data(code, d, K)
   em_gmm(if (is.null(x)) problem$x else x, n_components = K, covariance = code, start = problem$label,
          control = tight_control(threads = 1), ...)

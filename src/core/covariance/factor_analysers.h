@@ -48,6 +48,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
         for (Index k = 0; k < s.n_components(); ++k) descend_profile(s, k, k + 1, cold ? kColdNewton : kWarmNewton);
       }
     } else {
+      if (common_) leave_saddle(s);
       for (int i = 0; i < (cold ? kColdCycles : kWarmCycles); ++i) {
         double change;
         if (!cycle(s, change)) return false;
@@ -143,7 +144,8 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     if (common_)
       for (const MatrixXd& l : loadings)
         if ((l - loadings[0]).norm() > kMemberTol * loadings[0].norm()) return false;
-    return (project(log_psi) - log_psi).cwiseAbs().maxCoeff() < kMemberTol;
+    const MatrixXd log_floor = log_floors(log_psi.rows()).replicate(1, log_psi.cols());
+    return (project(log_psi).cwiseMax(log_floor) - log_psi).cwiseAbs().maxCoeff() < kMemberTol;
   }
 
   // The likelihood has no bound where more than q uniquenesses of a component go to zero, or those of variables that the
@@ -170,12 +172,18 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     return !(Eigen::JacobiSVD<MatrixXd>(rows).singularValues()(rows.rows() - 1) > kCollinear);
   }
 
+  VectorXd log_floors(Index d) const {
+    VectorXd out = VectorXd::Constant(d, -std::numeric_limits<double>::infinity());
+    for (Index j = 0; j < floor_.size(); ++j) out(j) = std::log(floor_of(j));
+    return out;
+  }
+
   double floor_of(Index j) const { return isotropic() ? floor_.mean() : floor_.size() > 0 ? floor_(j) : 0.0; }
 
-  // Where each uniqueness is a parameter of its own (or all are one) the minimum of F over those above the floor is the
-  // clipped one: F has a single minimum in one uniqueness.
+  // F has a single minimum in one uniqueness, and where that is below the floor the floor is the best that is allowed.
+  // (Uniquenesses with a common scale or shape are tied to it only above the floor.)
   void clip() {
-    if (floor_.size() == 0 || kind_ == Uniqueness::kVaryingScale || kind_ == Uniqueness::kVaryingShape) return;
+    if (floor_.size() == 0) return;
     for (Index k = 0; k < psi_.cols(); ++k)
       for (Index j = 0; j < psi_.rows(); ++j) psi_(j, k) = std::max(psi_(j, k), floor_of(j));
   }
@@ -347,6 +355,45 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
 
   // ---- what has no closed form: conditional maximisations given the moments of the factors ----
 
+  // F / n_k at given loadings and uniquenesses.
+  double value(size_t k, const MatrixXd& loadings, const VectorXd& psi) const {
+    const MatrixXd weighted = psi.cwiseInverse().asDiagonal() * loadings;
+    MatrixXd inner = loadings.transpose() * weighted;
+    inner.diagonal().array() += 1.0;
+    const Eigen::LLT<MatrixXd> factor(inner);
+    return psi.array().log().sum() + 2.0 * MatrixXd(factor.matrixL()).diagonal().array().log().sum() +
+           covariance_[k].diagonal().cwiseQuotient(psi).sum() -
+           factor.solve(weighted.transpose() * covariance_[k] * weighted).trace();
+  }
+
+  // Conditional maximisation never leaves loadings of zero, and leaves a saddle slowly: common loadings give way to those
+  // of all components pooled where these are better.
+  void leave_saddle(const Scatter& s) {
+    const Index d = s.d(), count = s.n_components();
+    MatrixXd pooled = MatrixXd::Zero(d, d);
+    VectorXd precision = VectorXd::Zero(d);
+    for (Index k = 0; k < count; ++k) {
+      const double share = s.n(k) / s.total();
+      pooled += share * covariance_[static_cast<size_t>(k)];
+      precision += share * psi_.col(k).cwiseInverse();
+    }
+    const VectorXd root = precision.cwiseInverse().cwiseSqrt();
+    MatrixXd vectors;
+    VectorXd values;
+    LeadingEigen::find(precision.cwiseSqrt().asDiagonal() * pooled * precision.cwiseSqrt().asDiagonal(), q_,
+                       precision.cwiseSqrt().asDiagonal() * loadings_[0], vectors, values);
+    const MatrixXd candidate =
+        root.asDiagonal() * vectors * (values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal();
+    double now = 0.0, then = 0.0;
+    for (Index k = 0; k < count; ++k) {
+      const size_t at = static_cast<size_t>(k);
+      now += s.n(k) * value(at, loadings_[at], psi_.col(k));
+      then += s.n(k) * value(at, candidate, psi_.col(k));
+    }
+    if (!(then < now - kSaddleGain * s.total())) return;
+    for (MatrixXd& l : loadings_) l = candidate;
+  }
+
   // With beta_k = (I + Lambda_k' Psi_k^-1 Lambda_k)^-1 Lambda_k' Psi_k^-1 and Theta_k = I - beta_k Lambda_k +
   // beta_k S_k beta_k' (Rubin & Thayer 1982, Psychometrika 47:69-76): row j of common loadings solves
   // sum_k n_k / psi_kj (Lambda Theta_k - S_k beta_k') = 0, and the uniquenesses are the M-step of their diagonal
@@ -431,18 +478,19 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     return fine;
   }
 
-  static constexpr double kLeastUniqueness = 1e-8;   // of the variance of the data
+  static constexpr double kLeastUniqueness = 1e-7;   // of the variance of the data
   static constexpr double kFirstUniqueness = 0.1;    // of a variable's variance, at a start
   static constexpr double kMemberTol = 1e-7;
   static constexpr double kCollinear = 1e-3;         // sine of an angle between variables at the bound
+  static constexpr double kSaddleGain = 1e-6;        // of F, for each observation
   static constexpr double kRidge = 1e-10;
   static constexpr double kNewtonTol = 1e-10;        // of log psi
   static constexpr double kCycleTol = 1e-11;
   static constexpr double kLongestStep = 2.0;
   static constexpr int kHalvings = 12;
-  static constexpr double kEnough = 0.01;            // of the descent of a call: a last step worth less ends it
+  static constexpr double kEnough = 0.1;             // of the descent of a call: a last step worth less ends it
   static constexpr int kColdNewton = 20;
-  static constexpr int kWarmNewton = 6;
+  static constexpr int kWarmNewton = 3;
   static constexpr int kColdCycles = 50;
   static constexpr int kWarmCycles = 10;
 
