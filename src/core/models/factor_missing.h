@@ -21,8 +21,9 @@ class FactorMissing final : public EmModel {
  public:
   using State = FactorMissingPoint;
 
-  // The least uniqueness, in units in which a variable has variance 1.
-  static constexpr double kBound = 1e-9;
+  // The least uniqueness, in units in which a variable has variance 1. Where the likelihood is highest at 0, 0 takes
+  // its place in the end (hold_at_zero); where it grows without bound, the bound keeps the numbers meaningful.
+  static constexpr double kBound = 1e-7;
 
   FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, int threads)
       : data_(data), q_(q), noise_(noise), threads_(threads) {
@@ -33,7 +34,7 @@ class FactorMissing final : public EmModel {
   size_t n_factors() const { return q_; }
   FactorNoise noise() const { return noise_; }
 
-  // A variable that no row observes has no parameters. Uniquenesses of exactly 0 are allowed.
+  // A variable that no row observes has no parameters. Uniquenesses of exactly 0 stay there.
   bool set_state(const State& state) {
     if (!state.finite()) return false;
     for (Index j = 0; j < data_.weight().size(); ++j)
@@ -48,9 +49,9 @@ class FactorMissing final : public EmModel {
   const State& state() const { return point_; }
 
   Objective e_step() override {
-    const double small = noise_ == FactorNoise::kFree ? kSmall : kSmallCommon;
-    const FactorMissingSweep sweep(data_, point_, small, noise_ == FactorNoise::kFree);
+    const FactorMissingSweep sweep(data_, point_, noise_ == FactorNoise::kFree ? kSmall : 0.0);
     targets_ = sweep.targets();
+    n_small_ = sweep.small().size();
     for (size_t k = 0; k < targets_.size(); ++k)
       innovations_[k].reset(data_.n_tiles() * kTileRows + data_.groups().size());
     const size_t p = data_.d();
@@ -79,7 +80,7 @@ class FactorMissing final : public EmModel {
       if (!std::isfinite(rss)) return false;
       residual += rss;
       cells += n;
-      next.uniquenesses(j) = std::max(rss / n, kBound);
+      if (next.uniquenesses(j) > 0.0) next.uniquenesses(j) = std::max(rss / n, kBound);
     }
     if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(std::max(residual / cells, kBound));
     reduce_factors(next);
@@ -108,9 +109,7 @@ class FactorMissing final : public EmModel {
   }
 
   // Mean, loadings and log(psi + c): a uniqueness near its bound is not far away.
-  size_t n_packed() const override {
-    return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1);
-  }
+  size_t n_packed() const override { return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1); }
   bool pack(double* out) const override {
     out = std::copy(point_.mean.data(), point_.mean.data() + point_.mean.size(), out);
     out = std::copy(point_.loadings.data(), point_.loadings.data() + point_.loadings.size(), out);
@@ -126,14 +125,23 @@ class FactorMissing final : public EmModel {
     in += p + p * q;
     const auto psi = [&](double at) {
       const double value = std::exp(at) - offset();
-      return value > 2.0 * kBound ? value : kBound;  // the bound itself, whatever the logarithm's rounding
+      return value > 1.01 * kBound ? value : kBound;  // the bound itself, whatever the logarithm's rounding
     };
     next.uniquenesses.resize(p);
     if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(psi(in[0]));
-    for (Index j = 0; j < p && noise_ == FactorNoise::kFree; ++j) next.uniquenesses(j) = psi(in[j]);
+    for (Index j = 0; j < p && noise_ == FactorNoise::kFree; ++j)
+      next.uniquenesses(j) = point_.uniquenesses(j) > 0.0 ? psi(in[j]) : 0.0;
     if (!next.finite()) return false;
     point_ = std::move(next);
     return true;
+  }
+
+  // A conditional variance that is a difference of numbers of order 1, or squares over a small common uniqueness.
+  double rounding() const override {
+    const bool free = noise_ == FactorNoise::kFree;
+    const double least = free ? total_.least_variance : point_.uniquenesses(0);
+    const double cells = free ? data_.n() * static_cast<double>(n_small_) : data_.weight().sum();
+    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least, kBound);
   }
 
   Degeneracy degeneracy() const override {
@@ -146,8 +154,8 @@ class FactorMissing final : public EmModel {
   // Length of the last m_step(), in standard errors that complete data would have, about.
   double last_move() const { return move_; }
 
-  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common), by
-  // Fisher's identity.
+  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common),
+  // by Fisher's identity.
   VectorXd score() const {
     const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
     const bool common = noise_ == FactorNoise::kCommon;
@@ -303,19 +311,18 @@ class FactorMissing final : public EmModel {
 
   double offset() const { return noise_ == FactorNoise::kFree ? kOffset : 0.0; }
 
-  static constexpr double kSmall = 0.05;         // uniquenesses that are conditioned upon and profiled
-  static constexpr double kSmallCommon = 1e-4;   // the same of a common one, which is not profiled
-  static constexpr double kOffset = 0.01;        // c of pack()
+  static constexpr double kSmall = 0.05;   // uniquenesses that are conditioned upon and profiled
+  static constexpr double kOffset = 0.01;  // c of pack()
   static constexpr int kProfileSteps = 25;
   static constexpr size_t kTasks = 16;
-  static constexpr double kParallelWork = 2e5;   // multiplications below which threads bring nothing
+  static constexpr double kParallelWork = 2e5;  // multiplications below which threads bring nothing
 
   const TiledRows& data_;
   size_t q_;
   FactorNoise noise_;
   int threads_;
   double work_ = 0.0, move_ = 0.0;
-  size_t unobserved_ = 0;
+  size_t unobserved_ = 0, n_small_ = 0;
   std::vector<Task> tasks_;
   State point_, plain_;
   FactorMissingSums total_;

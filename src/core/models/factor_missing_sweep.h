@@ -30,15 +30,20 @@ struct FactorMissingPoint {
 struct FactorMissingSums {
   MatrixXd values;
   double quadratic = 0.0, log_det = 0.0;
+  // Of the variables that are conditioned upon after another one: the least conditional variance. It is a difference of
+  // numbers of order 1.
+  double least_variance = std::numeric_limits<double>::infinity();
 
   void reset(size_t p, size_t q) {
     values.setZero(static_cast<Index>(1 + p), static_cast<Index>(2 * q + packed_size(q)));
     quadratic = log_det = 0.0;
+    least_variance = std::numeric_limits<double>::infinity();
   }
   void add(const FactorMissingSums& other) {
     values += other.values;
     quadratic += other.quadratic;
     log_det += other.log_det;
+    least_variance = std::min(least_variance, other.least_variance);
   }
 };
 
@@ -80,12 +85,13 @@ class FactorMissingSweep {
     AlignedBuffer cells, observed, information, score, moments, pivots, lanes, wide;
   };
 
-  // Uniquenesses below `small` are conditioned upon. `profiled`: innovations of the smallest ones are wanted.
-  FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small, bool profiled)
+  // Uniquenesses below `small` are conditioned upon; the smallest ones that are not 0 are targets, whose innovations
+  // are wanted.
+  FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small)
       : data_(data), point_(point), p_(data.d()), q_(static_cast<size_t>(point.loadings.cols())), qq_(packed_size(q_)) {
     for (size_t j = 0; j < p_; ++j)
       if (psi(j) < small) small_.push_back(j);
-    if (profiled) choose_targets();
+    choose_targets();
     coefficients();
   }
 
@@ -139,7 +145,8 @@ class FactorMissingSweep {
     Posterior post;
     post.covariance = llt.solve(MatrixXd::Identity(q, q));
     const MatrixXd spread = scaled * rows.scatter + rows.n * (scaled * shift) * shift.transpose();  // Lambda' Psi^-1 T
-    sums.quadratic -= (post.covariance * spread).cwiseProduct(scaled).sum();
+    // By substitution and not by the inverse, which would lose digits where uniquenesses are small.
+    sums.quadratic -= llt.matrixL().solve(spread).cwiseProduct(llt.matrixL().solve(scaled)).sum();
     sums.log_det += 2.0 * rows.n * llt.matrixLLT().diagonal().array().log().sum();
     post.map = post.covariance * scaled;
     for (size_t k = 0; k < targets_.size(); ++k) innovation_of_group(g, shift, post, later, k, innovations[k]);
@@ -147,9 +154,11 @@ class FactorMissingSweep {
       const Conditioned c = condition(rows, shift, a, post);
       sums.quadratic += c.square / c.variance;
       sums.log_det += rows.n * std::log(c.variance);
+      if (a != later.front()) sums.least_variance = std::min(sums.least_variance, c.variance);
     }
-    const MatrixXd mapped = later.empty() ? MatrixXd(post.covariance * spread)
-                                          : MatrixXd(post.map * rows.scatter + rows.n * (post.map * shift) * shift.transpose());
+    const MatrixXd mapped = later.empty()
+                                ? MatrixXd(post.covariance * spread)
+                                : MatrixXd(post.map * rows.scatter + rows.n * (post.map * shift) * shift.transpose());
     const VectorXd first = rows.n * (post.map * shift);
     const MatrixXd second = rows.n * post.covariance + mapped * post.map.transpose();
     add_group(rows, first, second, mapped, sums);
@@ -168,7 +177,8 @@ class FactorMissingSweep {
   double loading(size_t j, size_t a) const { return point_.loadings(static_cast<Index>(j), static_cast<Index>(a)); }
 
   void choose_targets() {
-    targets_ = small_;
+    for (size_t j : small_)
+      if (psi(j) > 0.0) targets_.push_back(j);
     std::sort(targets_.begin(), targets_.end(),
               [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
     if (targets_.size() > kMaxTargets) targets_.resize(kMaxTargets);
@@ -210,8 +220,8 @@ class FactorMissingSweep {
     return c;
   }
 
-  void innovation_of_group(size_t group, const VectorXd& shift, const Posterior& post,
-                           const std::vector<Index>& later, size_t target, FactorInnovation& out) const {
+  void innovation_of_group(size_t group, const VectorXd& shift, const Posterior& post, const std::vector<Index>& later,
+                           size_t target, FactorInnovation& out) const {
     const MomentGroup& rows = data_.groups()[group];
     const auto variable = [&](Index a) { return rows.observed[static_cast<size_t>(a)]; };
     const auto at = std::find_if(later.begin(), later.end(), [&](Index a) { return variable(a) == targets_[target]; });
@@ -243,8 +253,7 @@ class FactorMissingSweep {
       }
       for (size_t l = 0; l < rows.observed.size(); ++l) {
         const Index v = static_cast<Index>(rows.observed[l]);
-        to(q_ + qq_ + a, 1 + rows.observed[l]) +=
-            mapped(ia, static_cast<Index>(l)) + point_.mean(v) * first(ia);
+        to(q_ + qq_ + a, 1 + rows.observed[l]) += mapped(ia, static_cast<Index>(l)) + point_.mean(v) * first(ia);
       }
     }
   }
@@ -293,8 +302,8 @@ class FactorMissingSweep {
 
   void lanes(size_t t, size_t i, Workspace& w, FactorMissingSums& sums,
              std::vector<FactorInnovation>& innovations) const {
-    double* root = w.lanes.data();                // L with M = L L', packed; then its inverse
-    double* covariance = root + qq_ * kLanes;     // M^-1
+    double* root = w.lanes.data();             // L with M = L L', packed; then its inverse
+    double* covariance = root + qq_ * kLanes;  // M^-1
     double* copy = covariance + qq_ * kLanes;
     double* mean = copy + qq_ * kLanes;
     double* copied_mean = mean + q_ * kLanes;
@@ -311,6 +320,15 @@ class FactorMissingSweep {
           lane(root, packed_index(a, a)) = s.sqrt().inverse();
         }
       }
+    // L^-1 b by substitution and not by the inverse, which would lose digits where uniquenesses are small.
+    Lanes quadratic = Lanes::Zero();
+    for (size_t a = 0; a < q_; ++a) {
+      Lanes s = strip(w.information.data(), a, i) + strip(w.score.data(), a, i);
+      for (size_t b = 0; b < a; ++b) s -= lane(root, packed_index(a, b)) * lane(product, b);
+      s *= lane(root, packed_index(a, a));
+      lane(product, a) = s;
+      quadratic -= s.square();
+    }
     for (size_t b = 0; b < q_; ++b)
       for (size_t a = b + 1; a < q_; ++a) {
         Lanes s = Lanes::Zero();
@@ -323,14 +341,10 @@ class FactorMissingSweep {
         for (size_t k = a; k < q_; ++k) s += lane(root, packed_index(k, a)) * lane(root, packed_index(k, b));
         lane(covariance, packed_index(a, b)) = s;
       }
-    Lanes quadratic = Lanes::Zero();
-    for (size_t a = 0; a < q_; ++a) lane(product, a) = strip(w.information.data(), a, i) + strip(w.score.data(), a, i);
     for (size_t a = 0; a < q_; ++a) {
       Lanes s = Lanes::Zero();
-      for (size_t b = 0; b < q_; ++b)
-        s += lane(covariance, a >= b ? packed_index(a, b) : packed_index(b, a)) * lane(product, b);
+      for (size_t k = a; k < q_; ++k) s += lane(root, packed_index(k, a)) * lane(product, k);
       lane(mean, a) = s;
-      quadratic -= s * lane(product, a);
     }
     const LanePosterior post{covariance, mean, product};
     for (size_t k = 0; k < targets_.size(); ++k) {
@@ -351,7 +365,9 @@ class FactorMissingSweep {
       const LaneInnovation seen = innovation(post, small_[s], strip(w.cells.data(), small_[s], i));
       condition(post, seen, observed);
       quadratic += observed * seen.deviation.square() / seen.variance;
-      strip(w.pivots.data(), q_ + s, i) = observed * seen.variance + (1.0 - observed);
+      const Lanes variance = observed * seen.variance + (1.0 - observed);
+      strip(w.pivots.data(), q_ + s, i) = variance;
+      if (s > 0) sums.least_variance = std::min(sums.least_variance, variance.minCoeff());
     }
     sums.quadratic += (weight * quadratic).sum();
     for (size_t a = 0; a < q_; ++a) {
