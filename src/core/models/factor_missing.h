@@ -5,18 +5,19 @@
 
 #include "../em/model.h"
 #include "../parallel/reduce.h"
+#include "../parallel/space_pool.h"
 #include "factor_missing_sweep.h"
 
 namespace emkit {
 
 enum class FactorNoise { kFree, kCommon };  // one uniqueness for each variable, or the same for all (ppca)
 
-// EM with the factors alone as missing data (Rubin & Thayer 1982, for the cells that each row observes): given the
-// factors the variables separate, each being regressed on them over the rows that observe it. No p x p matrix is formed
-// except the scatter of patterns that have more rows than variables. The factors' mean and covariance are free in the
-// M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing. A small uniqueness crawls
-// under EM; it moves to the maximum of the observed likelihood given all else instead (ECME, Liu & Rubin 1994),
-// which may be the bound.
+// EM with the factors alone as missing data (formulas.Rmd, (U1) to (U6); Rubin & Thayer 1982, for the cells that each
+// row observes): given the factors the variables separate, each being regressed on them over the rows that observe it.
+// No p x p matrix is formed except the scatter of patterns that have more rows than variables. The factors' mean and
+// covariance are free in the M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing.
+// A small uniqueness crawls under EM; it moves to the maximum of the observed likelihood given all else instead (ECME,
+// Liu & Rubin 1994), which may be the bound.
 class FactorMissing final : public EmModel {
  public:
   using State = FactorMissingPoint;
@@ -51,7 +52,6 @@ class FactorMissing final : public EmModel {
   Objective e_step() override {
     const FactorMissingSweep sweep(data_, point_, noise_ == FactorNoise::kFree ? kSmall : 0.0);
     targets_ = sweep.targets();
-    n_small_ = sweep.small().size();
     for (size_t k = 0; k < targets_.size(); ++k)
       innovations_[k].reset(data_.n_tiles() * kTileRows + data_.groups().size());
     const size_t p = data_.d();
@@ -60,10 +60,12 @@ class FactorMissing final : public EmModel {
     for (const Task& task : tasks_) total_.add(task.sums);
     Objective o;
     double log_psi = 0.0, squares = 0.0;
+    least_ = total_.least_variance;
     for (size_t j = 0; j < p; ++j) {
       if (sweep.is_small(j)) continue;
       const Index v = static_cast<Index>(j);
       const double mu = point_.mean(v), psi = point_.uniquenesses(v), n = data_.weight()(v);
+      least_ = std::min(least_, psi);
       log_psi += n * std::log(psi);
       squares += (data_.square()(v) - 2.0 * mu * data_.sum()(v) + mu * mu * n) / psi;
     }
@@ -136,12 +138,12 @@ class FactorMissing final : public EmModel {
     return true;
   }
 
-  // A conditional variance that is a difference of numbers of order 1, or squares over a small common uniqueness.
+  // Of conditional variances that are differences of numbers of order 1, or of squares over a small uniqueness.
   double rounding() const override {
-    const bool free = noise_ == FactorNoise::kFree;
-    const double least = free ? total_.least_variance : point_.uniquenesses(0);
-    const double cells = free ? data_.n() * static_cast<double>(n_small_) : data_.weight().sum();
-    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least, kBound);
+    double cells = 0.0;
+    for (Index j = 0; j < point_.mean.size(); ++j)
+      if (noise_ == FactorNoise::kCommon || point_.uniquenesses(j) < kSmall) cells += data_.weight()(j);
+    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least_, kBound);
   }
 
   Degeneracy degeneracy() const override {
@@ -219,10 +221,11 @@ class FactorMissing final : public EmModel {
       for (size_t g = task.begin; g < task.end; ++g) sweep.group(g, task.sums, innovations_);
       return;
     }
-    FactorMissingSweep::Workspace w(data_.d(), q_, sweep.small().size());
-    w.start(sweep.n_values());
-    for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, w, task.sums, innovations_);
-    kernels().fold_wide(w.wide.data(), sweep.n_values(), task.sums.values.data());
+    using Workspace = FactorMissingSweep::Workspace;
+    auto w = spaces_.borrow([&] { return std::unique_ptr<Workspace>(new Workspace(data_.d(), q_)); });
+    w->start(sweep.n_values());
+    for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, *w, task.sums, innovations_);
+    kernels().fold_wide(w->wide.data(), sweep.n_values(), task.sums.values.data());
   }
 
   Normal normal_equations(Index j) const {
@@ -242,7 +245,8 @@ class FactorMissing final : public EmModel {
     return out;
   }
 
-  // Row j of the mean and the loadings by least squares on the expected products. Returns the residual sum of squares.
+  // (U4): row j of the mean and the loadings by least squares on the expected products. Returns the residual sum of
+  // squares.
   double regress(Index j, State& next) const {
     const Normal normal = normal_equations(j);
     const Eigen::LLT<MatrixXd> llt(normal.left);
@@ -253,7 +257,7 @@ class FactorMissing final : public EmModel {
     return data_.square()(j) - b.dot(normal.right);
   }
 
-  // The factors' own mean and covariance (over all rows) go into the mean and the loadings.
+  // (U5): the factors' own mean and covariance (over all rows) go into the mean and the loadings.
   void reduce_factors(State& next) const {
     const Index q = static_cast<Index>(q_);
     VectorXd mean(q);
@@ -280,8 +284,8 @@ class FactorMissing final : public EmModel {
     return std::sqrt(s * data_.n());
   }
 
-  // The uniqueness that maximises -1/2 sum w [log(psi + spread) + square / (psi + spread)], by Fisher scoring from
-  // `start`; `start` itself when that leads downhill.
+  // (U6): the uniqueness that maximises -1/2 sum w [log(psi + spread) + square / (psi + spread)], by Fisher scoring
+  // from `start`; `start` itself when that leads downhill.
   static double profile(const FactorInnovation& rows, double start) {
     const auto value = [&](double psi) {
       double s = 0.0;
@@ -322,7 +326,9 @@ class FactorMissing final : public EmModel {
   FactorNoise noise_;
   int threads_;
   double work_ = 0.0, move_ = 0.0;
-  size_t unobserved_ = 0, n_small_ = 0;
+  double least_ = 1.0;  // conditional variance in the likelihood
+  size_t unobserved_ = 0;
+  SpacePool<FactorMissingSweep::Workspace> spaces_;
   std::vector<Task> tasks_;
   State point_, plain_;
   FactorMissingSums total_;

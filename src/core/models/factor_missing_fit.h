@@ -213,10 +213,16 @@ inline MultiStartFit<FactorMissing> fit_factor_missing(const TiledRows& data, si
   if (!fit.fitted || fit.run.status != Status::kConverged || control.em.max_iter == 0) return fit;
   FactorMissing model(data, q, noise, control.threads);
   model.set_state(fit.state);
+  const double before = fit.run.objective.value();
   fit.run.evaluations += refine(model, fit.run);
   if (hold_at_zero(model, fit.run)) fit.run.evaluations += refine(model, fit.run);
   fit.state = model.state();
   fit.run.trace.back().objective = fit.run.objective;
+  for (StartOutcome& s : fit.starts)
+    if (s.polished && s.objective.value() == before) {
+      s.objective = fit.run.objective;
+      break;
+    }
   return fit;
 }
 

@@ -62,8 +62,8 @@ struct FactorInnovation {
 // One E-step's view of a point; accumulates tiles and groups, from several threads at once.
 //
 // With M = I + Lambda_o' Psi_o^-1 Lambda_o and b = Lambda_o' Psi_o^-1 (x_o - mu_o) the factors are normal with mean
-// M^-1 b and covariance M^-1 (formulas.Rmd, (U1)). Both are linear in the indicators of what is observed, so that a
-// tile needs a matrix product and small decompositions, done for several rows at once. A variable whose uniqueness is
+// M^-1 b and covariance M^-1 (formulas.Rmd, (U1), (U2)). Both are linear in the indicators of what is observed, so that
+// a tile needs a matrix product and small decompositions, done for several rows at once. A variable whose uniqueness is
 // small would swamp M: it is left out and conditioned upon afterwards, one variable at a time (U3), which stays
 // accurate down to a uniqueness of 0.
 class FactorMissingSweep {
@@ -73,27 +73,38 @@ class FactorMissingSweep {
 
   class Workspace {
    public:
-    Workspace(size_t p, size_t q, size_t n_small)
+    Workspace(size_t p, size_t q)
         : cells(p * kTileRows),
           observed(p * kTileRows),
           information((q + packed_size(q)) * kTileRows),
           score(q * kTileRows),
           moments((q + packed_size(q)) * kTileRows),
-          pivots((q + n_small) * kTileRows),
+          pivots((q + most_small(q)) * kTileRows),
           lanes((3 * packed_size(q) + 4 * q) * kLanes) {}
-    void start(size_t n_values) { wide.resize(n_values * kWide); }
+    void start(size_t n_values) {
+      if (wide.size() != n_values * kWide) wide.resize(n_values * kWide);
+      std::fill(wide.data(), wide.data() + wide.size(), 0.0);
+    }
     AlignedBuffer cells, observed, information, score, moments, pivots, lanes, wide;
   };
 
-  // Uniquenesses below `small` are conditioned upon; the smallest ones that are not 0 are targets, whose innovations
-  // are wanted.
+  // The smallest uniquenesses below `small` are conditioned upon; those of them that are not 0 are targets, whose
+  // innovations are wanted.
   FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small)
       : data_(data), point_(point), p_(data.d()), q_(static_cast<size_t>(point.loadings.cols())), qq_(packed_size(q_)) {
     for (size_t j = 0; j < p_; ++j)
       if (psi(j) < small) small_.push_back(j);
-    choose_targets();
+    std::sort(small_.begin(), small_.end(),
+              [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
+    if (small_.size() > most_small(q_)) small_.resize(most_small(q_));
+    for (size_t j : small_)
+      if (psi(j) > 0.0 && targets_.size() < kMaxTargets) targets_.push_back(j);
+    std::sort(small_.begin(), small_.end());
     coefficients();
   }
+
+  // Once as many variables are given as there are factors, conditioning is no more accurate than a sum.
+  static constexpr size_t most_small(size_t q) { return q + 3; }
 
   const std::vector<size_t>& small() const { return small_; }
   const std::vector<size_t>& targets() const { return targets_; }
@@ -175,14 +186,6 @@ class FactorMissingSweep {
 
   double psi(size_t j) const { return point_.uniquenesses(static_cast<Index>(j)); }
   double loading(size_t j, size_t a) const { return point_.loadings(static_cast<Index>(j), static_cast<Index>(a)); }
-
-  void choose_targets() {
-    for (size_t j : small_)
-      if (psi(j) > 0.0) targets_.push_back(j);
-    std::sort(targets_.begin(), targets_.end(),
-              [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
-    if (targets_.size() > kMaxTargets) targets_.resize(kMaxTargets);
-  }
 
   void coefficients() {
     seen_.assign((q_ + qq_) * p_, 0.0);

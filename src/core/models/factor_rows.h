@@ -18,8 +18,8 @@ struct FactorRowResults {
   double *regression, *bartlett, *imputed, *loglik;  // n x q, n x q, n x p, n
 };
 
-// One pattern: everything that is linear in the observed cells. The parameters are in units in which the model gives
-// every variable variance 1.
+// One pattern: everything that is linear in the observed cells (formulas.Rmd, (U3), (U8)). The parameters are in units
+// in which the model gives every variable variance 1.
 class FactorPattern {
  public:
   // Variables with a uniqueness below `kSmall` are conditioned upon one by one, which stays accurate down to 0.
