@@ -86,7 +86,7 @@ promax_turn <- function(loadings, from = NULL) {
 call_gpa <- function(loadings, fun, from = NULL) {
   takes <- names(formals(fun))
   arguments <- list(loadings)
-  if (any(c("eps", "...") %in% takes)) arguments <- c(arguments, eps = 1e-7, maxit = 20000L)
+  if (any(c("eps", "...") %in% takes)) arguments <- c(arguments, eps = 1e-9, maxit = 20000L)
   # Its own matrix is the inverse of the transpose of the turn.
   if ("Tmat" %in% takes && !is.null(from)) arguments$Tmat <- t(solve(from))
   do.call(fun, arguments)

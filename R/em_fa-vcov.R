@@ -110,7 +110,7 @@ fa_jacobian <- function(fit, core, free, standardized) {
   rotation <- fit_rotation(fit)
   shape <- fa_shape(fit, core, rotation, standardized)
   # Functions of others may be less exact than the package's own.
-  h <- if (rotation$kind %in% c("none", "varimax", "promax")) 1e-5 else 1e-3
+  h <- switch(rotation$kind, GPArotation = 1e-4, "function" = 1e-3, 1e-5)
   at <- p + seq_len(sum(free) - p)
   where <- which(free)[at]
   derivative <- vapply(where, function(k) {

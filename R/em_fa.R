@@ -155,6 +155,8 @@ em_fa.formula <- function(formula, data = NULL, weights, subset, n_factors = 1:5
   call <- match.call()
   call[[1L]] <- quote(em_fa)
   input <- input_from_formula(formula, data, call, parent.frame())
+  # update() evaluates the call, whose first argument is `x` to the generic
+  names(call)[match("formula", names(call))] <- ""
   spec <- list(n_factors = n_factors, default_n = missing(n_factors), rotation = rotation, scores = scores, type = type,
                start = start, control = control)
   fit_fa(input, spec, call)
