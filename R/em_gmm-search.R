@@ -115,7 +115,7 @@ core_options <- function(spec, d, k) {
 }
 
 core_control <- function(control, key) {
-  list(tol = control$tol, max_iter = control$max_iter, acceleration = resolve_acceleration(control),
+  list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control),
        n_short = control$n_short, n_polish = control$n_polish, key = key)
 }
 
@@ -178,7 +178,7 @@ count_components <- function(k) if (k == 1L) "1 component" else paste(k, "compon
 
 # What to say of a run without parameters.
 degeneracy_message <- function(run) {
-  component <- if (length(run$component) == 1L) sprintf("component %d", run$component) else "a component"
+  component <- if (length(run$degenerate_component) == 1L) sprintf("component %d", run$degenerate_component) else "a component"
   switch(run$degeneracy,
     vanished = paste(component, "lost all its observations"),
     singular = sprintf("%s collapsed: its variance went to zero in some direction", component),
@@ -193,6 +193,6 @@ abort_degenerate <- function(cells, runs) {
     sprintf(paste0("%s with %s: %s, in every start. Too few rows for a component, and duplicated, rounded or ",
                    "collinear points do this. Try fewer components, a simpler structure (\"EEE\", \"EEI\") or `prior = TRUE`."),
             cells$covariance[i], count_components(cells$n_components[i]), degeneracy_message(run)),
-    "degenerate", component = run$component
+    "degenerate", component = run$degenerate_component
   )
 }

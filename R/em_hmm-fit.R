@@ -75,7 +75,7 @@ hmm_effort <- function(control, alone, n, n_states) {
 }
 
 hmm_control <- function(control, threads, key) {
-  c(core_control(control, key), list(accelerator = resolve_acceleration(control), threads = threads))
+  c(core_control(control, key), list(threads = threads))
 }
 
 # One number of states: the run of the best start. `given`: starts of the user, or NULL.

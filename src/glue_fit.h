@@ -6,20 +6,6 @@
 
 namespace emkit {
 
-// Ends sweeps as well as runs when the user interrupts.
-class StopOnInterrupt final : public Interrupt {
- public:
-  StopOnInterrupt(std::atomic<bool>& stop, Interrupt& interrupt) : stop_(stop), interrupt_(interrupt) {}
-  bool pending() override {
-    if (interrupt_.pending()) stop_.store(true);
-    return stop_.load();
-  }
-
- private:
-  std::atomic<bool>& stop_;
-  Interrupt& interrupt_;
-};
-
 inline MultiStartControl as_multi_start_control(const Rcpp::List& control) {
   MultiStartControl c;
   c.em.tol = Rcpp::as<double>(control["tol"]);
@@ -27,7 +13,7 @@ inline MultiStartControl as_multi_start_control(const Rcpp::List& control) {
   c.accelerator = Rcpp::as<std::string>(control["accelerator"]);
   c.n_short = Rcpp::as<int>(control["n_short"]);
   c.n_polish = Rcpp::as<int>(control["n_polish"]);
-  c.threads = Rcpp::as<int>(control["threads"]);
+  if (control.containsElementNamed("threads")) c.threads = Rcpp::as<int>(control["threads"]);
   return c;
 }
 

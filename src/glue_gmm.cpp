@@ -1,5 +1,5 @@
 // R's view of Gaussian mixtures.
-#include "glue.h"
+#include "glue_fit.h"
 
 #include "core/models/gmm_bootstrap.h"
 #include "core/models/gmm_grid.h"
@@ -60,11 +60,7 @@ GmmOptions as_options(const Rcpp::List& list) {
 
 GmmControl as_control(const Rcpp::List& list) {
   GmmControl c;
-  c.em.tol = Rcpp::as<double>(list["tol"]);
-  c.em.max_iter = Rcpp::as<int>(list["max_iter"]);
-  c.accelerator = Rcpp::as<std::string>(list["acceleration"]);
-  c.n_short = Rcpp::as<int>(list["n_short"]);
-  c.n_polish = Rcpp::as<int>(list["n_polish"]);
+  c.run = as_multi_start_control(list);
   // Two draws of 32 bits from R's generator name the streams of this call.
   const Rcpp::NumericVector key = list["key"];
   c.key = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
@@ -115,57 +111,10 @@ std::vector<GmmGridCell> as_cells(const Rcpp::CharacterVector& codes, const Rcpp
   return out;
 }
 
-const char* degeneracy_name(Degeneracy::Kind kind) {
-  switch (kind) {
-    case Degeneracy::Kind::kNone: return "none";
-    case Degeneracy::Kind::kVanished: return "vanished";
-    case Degeneracy::Kind::kSingular: return "singular";
-    case Degeneracy::Kind::kNotFinite: return "not_finite";
-  }
-  return "none";
-}
-
 Rcpp::List from_fit(const GmmFit& fit, const std::string& accelerator) {
-  const R_xlen_t n = static_cast<R_xlen_t>(fit.run.trace.size());
-  Rcpp::NumericVector loglik(n), log_prior(n);
-  Rcpp::CharacterVector step(n);
-  for (R_xlen_t i = 0; i < n; ++i) {
-    const TracePoint& t = fit.run.trace[static_cast<size_t>(i)];
-    loglik[i] = t.objective.loglik;
-    log_prior[i] = t.objective.log_prior;
-    step[i] = i == 0 ? "start" : t.accelerated ? accelerator : "em";
-  }
-  const R_xlen_t m = static_cast<R_xlen_t>(fit.starts.size());
-  Rcpp::CharacterVector method(m), status(m), degeneracy(m);
-  Rcpp::NumericVector start_loglik(m), start_prior(m);
-  Rcpp::IntegerVector iterations(m), component(m);
-  Rcpp::LogicalVector polished(m);
-  for (R_xlen_t i = 0; i < m; ++i) {
-    const GmmStartResult& s = fit.starts[static_cast<size_t>(i)];
-    method[i] = s.method;
-    status[i] = status_name(s.status);
-    degeneracy[i] = degeneracy_name(s.degeneracy.kind);
-    component[i] = static_cast<int>(s.degeneracy.component) + 1;
-    const bool usable = s.status != Status::kDegenerate && s.status != Status::kInterrupted;
-    start_loglik[i] = usable ? s.objective.loglik : NA_REAL;
-    start_prior[i] = usable ? s.objective.log_prior : NA_REAL;
-    iterations[i] = s.iterations;
-    polished[i] = s.polished;
-  }
-  Rcpp::List out = Rcpp::List::create(
-      Rcpp::Named("fitted") = fit.fitted, Rcpp::Named("status") = status_name(fit.run.status),
-      Rcpp::Named("degeneracy") = degeneracy_name(fit.run.degeneracy.kind),
-      Rcpp::Named("component") = static_cast<int>(fit.run.degeneracy.component) + 1,
-      Rcpp::Named("loglik") = fit.run.objective.loglik, Rcpp::Named("log_prior") = fit.run.objective.log_prior,
-      Rcpp::Named("iterations") = fit.run.iterations, Rcpp::Named("evaluations") = fit.run.evaluations,
-      Rcpp::Named("last_gain") = fit.run.last_gain, Rcpp::Named("rate") = fit.run.rate,
-      Rcpp::Named("remaining_gain") = fit.run.remaining_gain, Rcpp::Named("trace_loglik") = loglik,
-      Rcpp::Named("trace_log_prior") = log_prior, Rcpp::Named("trace_step") = step);
-  out["starts"] = Rcpp::DataFrame::create(
-      Rcpp::Named("method") = method, Rcpp::Named("loglik") = start_loglik, Rcpp::Named("log_prior") = start_prior,
-      Rcpp::Named("status") = status, Rcpp::Named("degeneracy") = degeneracy, Rcpp::Named("component") = component,
-      Rcpp::Named("iterations") = iterations, Rcpp::Named("polished") = polished,
-      Rcpp::Named("stringsAsFactors") = false);
+  Rcpp::List out = from_run(fit.run, accelerator);
+  out["fitted"] = fit.fitted;
+  out["starts"] = from_starts(fit.starts);
   if (fit.fitted) {
     out["parameters"] = from_parameters(fit.parameters);
     out["map_entropy"] = fit.map_entropy;
@@ -281,7 +230,7 @@ Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> w
   const std::vector<GmmFit> fits = grid.fit(cells, starts_by_size);
   if (grid.stopped()) throw Rcpp::internal::InterruptedException();
   Rcpp::List out(static_cast<R_xlen_t>(fits.size()));
-  for (size_t i = 0; i < fits.size(); ++i) out[static_cast<R_xlen_t>(i)] = from_fit(fits[i], gmm_control.accelerator);
+  for (size_t i = 0; i < fits.size(); ++i) out[static_cast<R_xlen_t>(i)] = from_fit(fits[i], gmm_control.run.accelerator);
   return out;
 }
 

@@ -9,6 +9,20 @@
 
 namespace emkit {
 
+// Ends sweeps as well as runs when the user interrupts.
+class StopOnInterrupt final : public Interrupt {
+ public:
+  StopOnInterrupt(std::atomic<bool>& stop, Interrupt& interrupt) : stop_(stop), interrupt_(interrupt) {}
+  bool pending() override {
+    if (interrupt_.pending()) stop_.store(true);
+    return stop_.load();
+  }
+
+ private:
+  std::atomic<bool>& stop_;
+  Interrupt& interrupt_;
+};
+
 // Ends a run when the shared flag is set, and sets it when the user interrupts (an Interrupt answers only the thread that
 // may ask).
 class RunWatch final : public Observer, public Interrupt {

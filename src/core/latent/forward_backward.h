@@ -11,6 +11,7 @@
 #include "../kernels/kernels.h"
 #include "../math/aligned.h"
 #include "../parallel/reduce.h"
+#include "../parallel/space_pool.h"
 
 namespace emkit {
 
@@ -86,7 +87,8 @@ class ForwardBackward {
           const size_t begin = plan_.n_groups * chunk / chunks, end = plan_.n_groups * (chunk + 1) / chunks;
           const size_t from = begin + (end - begin) * round / rounds, to = begin + (end - begin) * (round + 1) / rounds;
           if (from >= to) return;
-          Lease space(*this);
+          auto space = borrow_space();
+          fit(*space);  // the plan may have changed since the space was made
           for (size_t group = from; group < to; ++group)
             run_group(way, chunk, group, *space, forward_tile, backward_tile, group_end);
         });
@@ -104,34 +106,13 @@ class ForwardBackward {
   static constexpr double kBoundary = 1e-13;
   static constexpr size_t kSliceRows = 20000000;  // rows times states in a slice: some tens of milliseconds
 
-  class Lease {
-   public:
-    explicit Lease(ForwardBackward& owner) : owner_(owner) {
-      {
-        std::lock_guard<std::mutex> lock(owner_.mutex_);
-        if (!owner_.free_.empty()) {
-          space_ = std::move(owner_.free_.back());
-          owner_.free_.pop_back();
-        }
-      }
-      if (!space_) {
-        space_.reset(new Space());
-        space_->extra = owner_.model_.make_extra();
-      }
-      owner_.fit(*space_);
-    }
-    ~Lease() {
-      std::lock_guard<std::mutex> lock(owner_.mutex_);
-      owner_.free_.push_back(std::move(space_));
-    }
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    Space& operator*() { return *space_; }
-
-   private:
-    ForwardBackward& owner_;
-    std::unique_ptr<Space> space_;
-  };
+  typename SpacePool<Space>::Lease borrow_space() {
+    return spaces_.borrow([&] {
+      std::unique_ptr<Space> made(new Space());
+      made->extra = model_.make_extra();
+      return made;
+    });
+  }
 
   size_t row_bytes() const {
     const size_t K = model_.n_states();
@@ -436,7 +417,7 @@ class ForwardBackward {
   // warmed up, beta of the row before its first.
   std::vector<double> entry_, exit_, back_entry_, back_exit_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Space>> free_;
+  SpacePool<Space> spaces_;
 };
 
 }  // namespace emkit

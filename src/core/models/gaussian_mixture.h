@@ -10,6 +10,7 @@
 #include "../em/result.h"
 #include "../emission/gaussian.h"
 #include "latent_class.h"
+#include "multi_start.h"
 #include "scaled_data.h"
 
 namespace emkit {
@@ -34,7 +35,39 @@ struct GmmOptions {
   bool collapse_guard = true;              // see GaussianOptions
 };
 
-using GaussianMixture = LatentClass<GaussianEmission>;
+// Its state are the parameters, in the units of its data: a way by the user's units would round.
+class GaussianMixture final : public LatentClass<GaussianEmission> {
+ public:
+  using State = GmmParameters;
+
+  GaussianMixture(const Observations& data, const IndependentOptions& proportions, size_t n_proportions,
+                  GaussianEmission emission, const Execution& execution)
+      : LatentClass(data, Independent(n_proportions, proportions), std::move(emission), execution),
+        bound_proportions_(proportions.equal || !proportions.fixed.empty()) {}
+
+  State state() const {
+    State p;
+    p.proportions = latent().proportions();
+    p.means = emission().means();
+    for (size_t k = 0; k < emission().n_components(); ++k) p.covariances.push_back(emission().covariance(k));
+    return p;
+  }
+
+  bool set_state(const State& p) {
+    if (bound_proportions_)
+      latent().m_step(p.proportions);
+    else
+      latent().set_proportions(p.proportions);
+    // The counts only weigh covariances that the structure has to bring together.
+    const VectorXd counts = latent().proportions().head(p.means.cols()).cwiseMax(kSmallestShare);
+    return emission().set_parameters(p.means, p.covariances, counts);
+  }
+
+ private:
+  static constexpr double kSmallestShare = 1e-6;
+
+  bool bound_proportions_;  // some are fixed, or all are equal
+};
 
 // Where a run starts.
 struct GmmStart {
@@ -48,19 +81,10 @@ struct GmmStart {
   std::uint64_t stream = 0;           // of the random ones
 };
 
-struct GmmStartResult {
-  std::string method;
-  Objective objective;
-  Status status = Status::kMaxIter;
-  Degeneracy degeneracy;
-  int iterations = 0;
-  bool polished = false;   // run to the end, not only screened
-};
-
 struct GmmFit {
   GmmParameters parameters;           // user units
   EmResult run;                       // of the best start, objective in user units
-  std::vector<GmmStartResult> starts;
+  std::vector<StartOutcome> starts;   // objectives in user units
   double map_entropy = 0.0;           // sum_i w_i log max_k z_ik
   VectorXd sizes;                     // posterior size of each component
   VectorXd relative_variance;         // K: least variance of a component relative to the data's, over directions
@@ -68,10 +92,7 @@ struct GmmFit {
 };
 
 struct GmmControl {
-  EmControl em;
-  std::string accelerator = "anderson";
-  int n_short = 15;                   // plain steps of the screening run of each start
-  int n_polish = 3;                   // the best that are run to the end
+  MultiStartControl run;
   std::uint64_t key = 0;              // of the random starts
 };
 
@@ -106,7 +127,7 @@ class GmmCell {
     l.fixed = options_.fixed_proportions;
     const bool scatter = !noise && !data.observations().has_missing();
     return std::unique_ptr<GaussianMixture>(
-        new GaussianMixture(data.observations(), Independent(k_ + (noise ? 1 : 0), l),
+        new GaussianMixture(data.observations(), l, k_ + (noise ? 1 : 0),
                             GaussianEmission(entry_, d, k_, data.reference(scatter), g), execution));
   }
 
@@ -155,25 +176,7 @@ class GmmCell {
       scaled.covariances.push_back(
           data.to_scaled_covariance(fixed_cov ? options_.fixed.covariances[k] : p.covariances[k]));
     }
-    return set_scaled_parameters(model, scaled);
-  }
-
-  bool set_scaled_parameters(GaussianMixture& model, const GmmParameters& p) const {
-    if (!options_.fixed_proportions.empty() || options_.equal_proportions)
-      model.latent().m_step(p.proportions);
-    else
-      model.latent().set_proportions(p.proportions);
-    // The counts only weigh covariances that the structure has to bring together.
-    const VectorXd counts = model.latent().proportions().head(static_cast<Index>(k_)).cwiseMax(kSmallestShare);
-    return model.emission().set_parameters(p.means, p.covariances, counts);
-  }
-
-  GmmParameters scaled_parameters(const GaussianMixture& model) const {
-    GmmParameters p;
-    p.proportions = model.latent().proportions();
-    p.means = model.emission().means();
-    for (size_t k = 0; k < k_; ++k) p.covariances.push_back(model.emission().covariance(k));
-    return p;
+    return model.set_state(scaled);
   }
 
   GmmParameters to_user(const GmmParameters& scaled, const ScaledData& data) const {
@@ -203,10 +206,8 @@ class GmmCell {
   // A start from posteriors knows nothing of fixed parameters: put them in.
   bool apply_fixed(GaussianMixture& model, const ScaledData& data) const {
     if (options_.fixed_mean.empty() && options_.fixed_covariance.empty()) return true;
-    return set_parameters(model, data, to_user(scaled_parameters(model), data));
+    return set_parameters(model, data, to_user(model.state(), data));
   }
-
-  static constexpr double kSmallestShare = 1e-6;
 
   const CovarianceEntry& entry_;
   size_t k_;

@@ -44,6 +44,7 @@ template <class Natural>
 Eigen::MatrixXd natural_jacobian(const Eigen::VectorXd& point, const Natural& natural) {
   const Eigen::Index q = point.size();
   Eigen::MatrixXd jacobian;
+  if (q == 0) jacobian.resize(natural(point).size(), 0);
   for (Eigen::Index i = 0; i < q; ++i) {
     const double h = 1e-5 * (1.0 + std::abs(point(i)));
     Eigen::VectorXd up = point, down = point;

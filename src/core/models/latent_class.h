@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "../data/observations.h"
@@ -11,6 +10,7 @@
 #include "../latent/independent.h"
 #include "../math/aligned.h"
 #include "../parallel/execution.h"
+#include "../parallel/space_pool.h"
 
 namespace emkit {
 
@@ -19,17 +19,17 @@ struct SweepSpace {
   std::unique_ptr<Emission::Workspace> emission;
   AlignedBuffer tile, weight, joint, marginal;
 
-  void fit(size_t d, size_t n_components) {
+  void resize(size_t d, size_t n_components) {
     const size_t rows = Observations::kBlockRows;
-    if (tile.size() < d * rows) tile.resize(d * rows);
-    if (weight.size() < rows) weight.resize(rows);
-    if (joint.size() < n_components * rows) joint.resize(n_components * rows);
-    if (marginal.size() < rows) marginal.resize(rows);
+    tile.resize(d * rows);
+    weight.resize(rows);
+    joint.resize(n_components * rows);
+    marginal.resize(rows);
   }
 };
 
 template <class EmissionType>
-class LatentClass final : public EmModel {
+class LatentClass : public EmModel {
  public:
   LatentClass(const Observations& data, Independent latent, EmissionType emission, Execution execution)
       : data_(data), latent_(std::move(latent)), emission_(std::move(emission)), execution_(execution) {}
@@ -109,7 +109,7 @@ class LatentClass final : public EmModel {
     emission_.prepare(true);
     const std::vector<double> offset = latent_.log_proportions();
     parallel_tasks(data_.n_chunks(), execution_.threads, [&](size_t chunk) {
-      Lease space(*this);
+      auto space = borrow_space();
       data_.segments(data_.chunk_begin(chunk), data_.chunk_end(chunk), [&](const Segment& segment) {
         const Pattern& pattern = data_.patterns()[segment.pattern];
         emission_.begin_segment(pattern, *space->emission);
@@ -138,33 +138,14 @@ class LatentClass final : public EmModel {
   // Statistics: the log-likelihood, the posterior size of each component, the emission's.
   size_t n_statistics() const { return 1 + n_components() + emission_.n_statistics(); }
 
-  // A thread's scratch space, taken from the free ones and given back.
-  class Lease {
-   public:
-    explicit Lease(LatentClass& model) : model_(model) {
-      std::lock_guard<std::mutex> lock(model_.mutex_);
-      if (model_.free_.empty()) {
-        space_.reset(new SweepSpace());
-        space_->emission = model_.emission_.make_workspace();
-      } else {
-        space_ = std::move(model_.free_.back());
-        model_.free_.pop_back();
-      }
-      space_->fit(model_.data_.d(), model_.n_components());
-    }
-    ~Lease() {
-      std::lock_guard<std::mutex> lock(model_.mutex_);
-      model_.free_.push_back(std::move(space_));
-    }
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    SweepSpace& operator*() { return *space_; }
-    SweepSpace* operator->() { return space_.get(); }
-
-   private:
-    LatentClass& model_;
-    std::unique_ptr<SweepSpace> space_;
-  };
+  SpacePool<SweepSpace>::Lease borrow_space() {
+    return spaces_.borrow([&] {
+      std::unique_ptr<SweepSpace> made(new SweepSpace());
+      made->emission = emission_.make_workspace();
+      made->resize(data_.d(), n_components());
+      return made;
+    });
+  }
 
   // Runs visit(segment, space, statistics) over all the data and folds the chunks' statistics in their order, in slices
   // short enough to notice an interrupt between them. Slices are cut by the size of the problem, not by the clock, so
@@ -183,7 +164,7 @@ class LatentClass final : public EmModel {
         const size_t begin = data_.chunk_begin(chunk) + offset;
         const size_t end = std::min(begin + slice, data_.chunk_end(chunk));
         if (begin >= end) return;
-        Lease space(*this);
+        auto space = borrow_space();
         double* statistics = partial_.data() + chunk * size;
         data_.segments(begin, end, [&](const Segment& segment) { visit(segment, *space, statistics); });
       });
@@ -262,8 +243,7 @@ class LatentClass final : public EmModel {
   std::vector<double> log_proportions_;
   std::vector<double> statistics_, partial_;
   Eigen::VectorXd counts_;  // that the last M-step used
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<SweepSpace>> free_;
+  SpacePool<SweepSpace> spaces_;
 };
 
 }  // namespace emkit

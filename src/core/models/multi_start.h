@@ -31,12 +31,20 @@ struct StartOutcome {
   bool polished = false;
 };
 
+// Of two polished runs: ends regularly rather than in numerical trouble, and higher.
+inline bool better(const StartOutcome& a, const StartOutcome& b) {
+  const bool trouble_a = a.status == Status::kNonMonotone, trouble_b = b.status == Status::kNonMonotone;
+  if (trouble_a != trouble_b) return trouble_b;
+  return a.objective.value() > b.objective.value();
+}
+
 template <class Model>
 struct MultiStartFit {
   bool fitted = false;
   typename Model::State state;  // of the best run, or of the last point of the first when none is fitted
   EmResult run;
   std::vector<StartOutcome> starts;
+  std::vector<typename Model::State> states;  // where each start's run ended; of no use where that has no parameters
 };
 
 // make(threads) -> unique_ptr<Model>; begin(model, i) puts the model at start i, false when it has no parameters.
@@ -170,19 +178,13 @@ class MultiStart {
     }
   }
 
-  // Ends regularly rather than in numerical trouble, and higher.
-  static bool better(const Run& a, const Run& b) {
-    const bool trouble_a = a.outcome.status == Status::kNonMonotone, trouble_b = b.outcome.status == Status::kNonMonotone;
-    if (trouble_a != trouble_b) return trouble_b;
-    return value(a) > value(b);
-  }
-
   MultiStartFit<Model> report(std::vector<Run>& runs) {
     MultiStartFit<Model> out;
     const Run* best = nullptr;
-    for (const Run& run : runs) {
+    for (Run& run : runs) {
       out.starts.push_back(run.outcome);
-      if (run.alive && run.outcome.polished && (!best || better(run, *best))) best = &run;
+      out.states.push_back(run.state);
+      if (run.alive && run.outcome.polished && (!best || better(run.outcome, best->outcome))) best = &run;
     }
     if (best) {
       out.fitted = true;

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "../data/row_tile.h"
@@ -14,6 +13,8 @@
 #include "../latent/mixture_proportions.h"
 #include "../math/aligned.h"
 #include "../parallel/reduce.h"
+#include "../parallel/space_pool.h"
+#include "information.h"
 #include "response_set.h"
 
 namespace emkit {
@@ -225,7 +226,7 @@ class ResponseMixture final : public EmModel {
     responses_.prepare();
     proportions_.prepare();
     parallel_tasks(rows_.n_chunks(), threads_, [&](size_t chunk) {
-      Lease space(*this);
+      auto space = borrow_space();
       AlignedBuffer component(n_components() * kTileRows), prior(n_components() * kTileRows);
       for_tiles(rows_.chunk_begin(chunk), rows_.chunk_end(chunk), [&](const RowTile& tile) {
         joint_density(tile, *space, false);
@@ -272,33 +273,23 @@ class ResponseMixture final : public EmModel {
     return out;
   }
 
-  // The observed information is minus the central difference of the score. Steps are a small part of the unit in which
-  // one row determines a coordinate, which a first difference finds.
   MixtureInformation information() {
     MixtureInformation out;
-    const Index p = static_cast<Index>(n_coordinates());
-    out.coordinates.resize(p);
+    out.coordinates.resize(static_cast<Index>(n_coordinates()));
     const State here = state();
     if (!coordinates(out.coordinates.data()) || !e_step().finite()) return out;
     out.score = score();
     const double n = std::max(1.0, counts().sum());
-    MatrixXd hessian(p, p), jacobian;
-    for (Index j = 0; j < p; ++j) {
-      double step = 1e-6 * std::max(std::abs(out.coordinates(j)), 1e-2);
-      VectorXd slope;
-      if (!slope_along(j, step, out.coordinates, slope, nullptr)) return out;
-      const double unit = std::sqrt(n / std::abs(slope(j)));
-      if (std::isfinite(unit)) step = 1e-5 * std::min(std::max(unit, 1e-8), 1e3);
-      VectorXd change;
-      if (!slope_along(j, step, out.coordinates, slope, &change)) return out;
-      hessian.col(j) = slope;
-      if (jacobian.size() == 0) jacobian.resize(change.size(), p);
-      jacobian.col(j) = change;
-    }
+    out.information = observed_information(out.coordinates, n, [&](const VectorXd& at) {
+      const bool fine = set_coordinates(at) && e_step().finite();
+      return fine ? score() : VectorXd(VectorXd::Constant(at.size(), std::numeric_limits<double>::quiet_NaN()));
+    });
+    out.jacobian = natural_jacobian(out.coordinates, [&](const VectorXd& at) {
+      set_coordinates(at);
+      return flat_parameters();
+    });
     set_state(here);
-    out.information = -0.5 * (hessian + hessian.transpose());
-    out.jacobian = p > 0 ? jacobian : MatrixXd(flat_parameters().size(), 0);
-    out.regular = true;
+    out.regular = out.information.allFinite();
     return out;
   }
 
@@ -307,35 +298,16 @@ class ResponseMixture final : public EmModel {
   size_t n_statistics() const { return 1 + proportions_.n_statistics() + responses_.n_statistics(); }
   const double* response_statistics() const { return statistics_.data() + 1 + proportions_.n_statistics(); }
 
-  // A thread's scratch space, taken from the free ones and given back.
-  class Lease {
-   public:
-    explicit Lease(ResponseMixture& model) : model_(model) {
-      std::lock_guard<std::mutex> lock(model_.mutex_);
-      if (!model_.free_.empty()) {
-        space_ = std::move(model_.free_.back());
-        model_.free_.pop_back();
-        return;
-      }
-      space_.reset(new SweepSpace());
-      space_->responses = model_.responses_.make_workspaces();
-      space_->weight.resize(kTileRows);
-      space_->joint.resize(model_.n_components() * kTileRows);
-      space_->marginal.resize(kTileRows);
-    }
-    ~Lease() {
-      std::lock_guard<std::mutex> lock(model_.mutex_);
-      model_.free_.push_back(std::move(space_));
-    }
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    SweepSpace& operator*() { return *space_; }
-    SweepSpace* operator->() { return space_.get(); }
-
-   private:
-    ResponseMixture& model_;
-    std::unique_ptr<SweepSpace> space_;
-  };
+  SpacePool<SweepSpace>::Lease borrow_space() {
+    return spaces_.borrow([&] {
+      std::unique_ptr<SweepSpace> made(new SweepSpace());
+      made->responses = responses_.make_workspaces();
+      made->weight.resize(kTileRows);
+      made->joint.resize(n_components() * kTileRows);
+      made->marginal.resize(kTileRows);
+      return made;
+    });
+  }
 
   template <class Visit>
   static void for_tiles(size_t begin, size_t end, const Visit& visit) {
@@ -358,7 +330,7 @@ class ResponseMixture final : public EmModel {
         const size_t begin = rows_.chunk_begin(chunk) + offset;
         const size_t end = std::min(begin + slice, rows_.chunk_end(chunk));
         if (begin >= end) return;
-        Lease space(*this);
+        auto space = borrow_space();
         double* statistics = partial_.data() + chunk * size;
         for_tiles(begin, end, [&](const RowTile& tile) {
           tile.load(rows_.weights(), 0.0, space->weight.data());
@@ -454,22 +426,6 @@ class ResponseMixture final : public EmModel {
            responses_.set_coordinates(point.data() + proportions_.n_coordinates());
   }
 
-  // Central differences of the score and, unless null, of the parameters along a coordinate.
-  bool slope_along(Index j, double step, const VectorXd& at, VectorXd& slope, VectorXd* change) {
-    VectorXd scores[2], parameters[2];
-    for (int side = 0; side < 2; ++side) {
-      VectorXd point = at;
-      point(j) += side == 0 ? -step : step;
-      if (!set_coordinates(point)) return false;
-      if (change) parameters[side] = flat_parameters();
-      if (!e_step().finite()) return false;
-      scores[side] = score();
-    }
-    slope = (scores[1] - scores[0]) / (2.0 * step);
-    if (change) *change = (parameters[1] - parameters[0]) / (2.0 * step);
-    return slope.allFinite();
-  }
-
   static constexpr size_t kSliceTiles = 64;  // of each chunk between looks for an interrupt
   static constexpr int kStartSteps = 12;
   static constexpr double kStartGain = 1e-4;
@@ -486,8 +442,7 @@ class ResponseMixture final : public EmModel {
   std::vector<double> statistics_, partial_;
   std::vector<size_t> impossible_;  // the first of each chunk
   int halvings_ = 0;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<SweepSpace>> free_;
+  SpacePool<SweepSpace> spaces_;
 };
 
 }  // namespace emkit

@@ -1,0 +1,326 @@
+// Factor analysis with values missing at random, as the EM loop sees it.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "../em/model.h"
+#include "../parallel/reduce.h"
+#include "factor_missing_sweep.h"
+
+namespace emkit {
+
+enum class FactorNoise { kFree, kCommon };  // one uniqueness for each variable, or the same for all (ppca)
+
+// EM with the factors alone as missing data (Rubin & Thayer 1982, for the cells that each row observes): given the
+// factors the variables separate, each being regressed on them over the rows that observe it. No p x p matrix is formed
+// except the scatter of patterns that have more rows than variables. The factors' mean and covariance are free in the
+// M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing. A small uniqueness crawls
+// under EM; it moves to the maximum of the observed likelihood given all else instead (ECME, Liu & Rubin 1994),
+// which may be the bound.
+class FactorMissing final : public EmModel {
+ public:
+  using State = FactorMissingPoint;
+
+  // The least uniqueness, in units in which a variable has variance 1.
+  static constexpr double kBound = 1e-9;
+
+  FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, int threads)
+      : data_(data), q_(q), noise_(noise), threads_(threads) {
+    cut_tasks();
+  }
+
+  const TiledRows& data() const { return data_; }
+  size_t n_factors() const { return q_; }
+  FactorNoise noise() const { return noise_; }
+
+  // A variable that no row observes has no parameters. Uniquenesses of exactly 0 are allowed.
+  bool set_state(const State& state) {
+    if (!state.finite()) return false;
+    for (Index j = 0; j < data_.weight().size(); ++j)
+      if (!(data_.weight()(j) > 0.0)) {
+        unobserved_ = static_cast<size_t>(j);
+        return false;
+      }
+    point_ = state;
+    plain_.mean.resize(0);
+    return true;
+  }
+  const State& state() const { return point_; }
+
+  Objective e_step() override {
+    const double small = noise_ == FactorNoise::kFree ? kSmall : kSmallCommon;
+    const FactorMissingSweep sweep(data_, point_, small, noise_ == FactorNoise::kFree);
+    targets_ = sweep.targets();
+    for (size_t k = 0; k < targets_.size(); ++k)
+      innovations_[k].reset(data_.n_tiles() * kTileRows + data_.groups().size());
+    const size_t p = data_.d();
+    parallel_tasks(tasks_.size(), use_threads(), [&](size_t k) { run(tasks_[k], sweep); });
+    total_.reset(p, q_);
+    for (const Task& task : tasks_) total_.add(task.sums);
+    Objective o;
+    double log_psi = 0.0, squares = 0.0;
+    for (size_t j = 0; j < p; ++j) {
+      if (sweep.is_small(j)) continue;
+      const Index v = static_cast<Index>(j);
+      const double mu = point_.mean(v), psi = point_.uniquenesses(v), n = data_.weight()(v);
+      log_psi += n * std::log(psi);
+      squares += (data_.square()(v) - 2.0 * mu * data_.sum()(v) + mu * mu * n) / psi;
+    }
+    o.loglik = -0.5 * (kLog2Pi * data_.weight().sum() + log_psi + total_.log_det + squares + total_.quadratic);
+    return o;
+  }
+
+  bool m_step() override {
+    State next = point_;
+    double residual = 0.0, cells = 0.0;
+    move_ = 0.0;
+    for (Index j = 0; j < next.mean.size(); ++j) {
+      const double n = data_.weight()(j), rss = regress(j, next);
+      if (!std::isfinite(rss)) return false;
+      residual += rss;
+      cells += n;
+      next.uniquenesses(j) = std::max(rss / n, kBound);
+    }
+    if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(std::max(residual / cells, kBound));
+    reduce_factors(next);
+    if (!next.finite()) return false;
+    plain_.mean.resize(0);
+    State profiled = next;
+    bool changed = false;
+    for (size_t k = 0; k < targets_.size(); ++k) {
+      double& psi = profiled.uniquenesses(static_cast<Index>(targets_[k]));
+      const double best = profile(innovations_[k], point_.uniquenesses(static_cast<Index>(targets_[k])));
+      changed = changed || best != psi;
+      psi = best;
+    }
+    move_ = distance(point_, profiled);
+    if (changed) plain_ = std::move(next);
+    point_ = std::move(profiled);
+    return true;
+  }
+
+  // The maxima over single uniquenesses need not go uphill together: back to the M-step.
+  bool shorten_step() override {
+    if (plain_.mean.size() == 0) return false;
+    point_ = std::move(plain_);
+    plain_.mean.resize(0);
+    return true;
+  }
+
+  // Mean, loadings and log(psi + c): a uniqueness near its bound is not far away.
+  size_t n_packed() const override {
+    return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1);
+  }
+  bool pack(double* out) const override {
+    out = std::copy(point_.mean.data(), point_.mean.data() + point_.mean.size(), out);
+    out = std::copy(point_.loadings.data(), point_.loadings.data() + point_.loadings.size(), out);
+    const size_t n = noise_ == FactorNoise::kFree ? data_.d() : 1;
+    for (size_t j = 0; j < n; ++j) *out++ = std::log(point_.uniquenesses(static_cast<Index>(j)) + offset());
+    return true;
+  }
+  bool unpack(const double* in) override {
+    const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
+    State next;
+    next.mean = Eigen::Map<const VectorXd>(in, p);
+    next.loadings = Eigen::Map<const MatrixXd>(in + p, p, q);
+    in += p + p * q;
+    const auto psi = [&](double at) {
+      const double value = std::exp(at) - offset();
+      return value > 2.0 * kBound ? value : kBound;  // the bound itself, whatever the logarithm's rounding
+    };
+    next.uniquenesses.resize(p);
+    if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(psi(in[0]));
+    for (Index j = 0; j < p && noise_ == FactorNoise::kFree; ++j) next.uniquenesses(j) = psi(in[j]);
+    if (!next.finite()) return false;
+    point_ = std::move(next);
+    return true;
+  }
+
+  Degeneracy degeneracy() const override {
+    Degeneracy d;
+    d.kind = Degeneracy::Kind::kSingular;
+    d.component = unobserved_;
+    return d;
+  }
+
+  // Length of the last m_step(), in standard errors that complete data would have, about.
+  double last_move() const { return move_; }
+
+  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common), by
+  // Fisher's identity.
+  VectorXd score() const {
+    const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
+    const bool common = noise_ == FactorNoise::kCommon;
+    VectorXd out = VectorXd::Zero(p * (1 + q) + (common ? 1 : p));
+    for (Index j = 0; j < p; ++j) {
+      const Normal normal = normal_equations(j);
+      const double psi = point_.uniquenesses(j);
+      VectorXd b(q + 1);
+      b << point_.mean(j), point_.loadings.row(j).transpose();
+      const VectorXd gradient = normal.right - normal.left * b;
+      out(j) = gradient(0) / psi;
+      for (Index a = 0; a < q; ++a) out(p + a * p + j) = gradient(1 + a) / psi;
+      const double rss = data_.square()(j) - b.dot(normal.right) - b.dot(gradient);
+      out(p * (1 + q) + (common ? 0 : j)) += 0.5 * (rss / psi - data_.weight()(j));
+    }
+    return out;
+  }
+
+ private:
+  struct Task {
+    bool tiles = true;
+    size_t begin = 0, end = 0;
+    FactorMissingSums sums;
+  };
+  struct Normal {
+    MatrixXd left;   // (q + 1) x (q + 1): expected products of (1, f)
+    VectorXd right;  // q + 1: with x_j
+  };
+
+  // By the amount of data alone, so that sums have the same order for any number of threads.
+  void cut_tasks() {
+    const size_t tiles = data_.n_tiles(), share = std::max<size_t>(1, (tiles + kTasks - 1) / kTasks);
+    const auto add = [&](bool is_tiles, size_t begin, size_t end) {
+      tasks_.emplace_back();
+      tasks_.back().tiles = is_tiles;
+      tasks_.back().begin = begin;
+      tasks_.back().end = end;
+    };
+    for (size_t b = 0; b < tiles; b += share) add(true, b, std::min(b + share, tiles));
+    double cost = 0.0, sum = 0.0;
+    const auto of = [&](size_t g) {
+      const double o = static_cast<double>(data_.groups()[g].observed.size());
+      return o * o * static_cast<double>(q_ + 1) + 100.0;
+    };
+    for (size_t g = 0; g < data_.groups().size(); ++g) cost += of(g);
+    work_ = cost + static_cast<double>(data_.n_rows() * data_.d() * (packed_size(q_) + 2 * q_));
+    for (size_t g = 0, begin = 0; g < data_.groups().size(); ++g) {
+      sum += of(g);
+      if (sum < cost / kTasks && g + 1 < data_.groups().size()) continue;
+      add(false, begin, g + 1);
+      begin = g + 1;
+      sum = 0.0;
+    }
+  }
+
+  int use_threads() const { return work_ < kParallelWork ? 1 : threads_; }
+
+  void run(Task& task, const FactorMissingSweep& sweep) {
+    task.sums.reset(data_.d(), q_);
+    if (!task.tiles) {
+      for (size_t g = task.begin; g < task.end; ++g) sweep.group(g, task.sums, innovations_);
+      return;
+    }
+    FactorMissingSweep::Workspace w(data_.d(), q_, sweep.small().size());
+    w.start(sweep.n_values());
+    for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, w, task.sums, innovations_);
+    kernels().fold_wide(w.wide.data(), sweep.n_values(), task.sums.values.data());
+  }
+
+  Normal normal_equations(Index j) const {
+    const Index q = static_cast<Index>(q_), second = q, cross = q + static_cast<Index>(packed_size(q_));
+    const MatrixXd& v = total_.values;
+    Normal out;
+    out.left.resize(q + 1, q + 1);
+    out.right.resize(q + 1);
+    out.left(0, 0) = data_.weight()(j);
+    out.right(0) = data_.sum()(j);
+    Index k = second;
+    for (Index a = 0; a < q; ++a) {
+      out.left(1 + a, 0) = out.left(0, 1 + a) = v(1 + j, a);
+      out.right(1 + a) = v(1 + j, cross + a);
+      for (Index b = 0; b <= a; ++b, ++k) out.left(1 + a, 1 + b) = out.left(1 + b, 1 + a) = v(1 + j, k);
+    }
+    return out;
+  }
+
+  // Row j of the mean and the loadings by least squares on the expected products. Returns the residual sum of squares.
+  double regress(Index j, State& next) const {
+    const Normal normal = normal_equations(j);
+    const Eigen::LLT<MatrixXd> llt(normal.left);
+    if (llt.info() != Eigen::Success) return std::numeric_limits<double>::quiet_NaN();
+    const VectorXd b = llt.solve(normal.right);
+    next.mean(j) = b(0);
+    next.loadings.row(j) = b.tail(static_cast<Index>(q_)).transpose();
+    return data_.square()(j) - b.dot(normal.right);
+  }
+
+  // The factors' own mean and covariance (over all rows) go into the mean and the loadings.
+  void reduce_factors(State& next) const {
+    const Index q = static_cast<Index>(q_);
+    VectorXd mean(q);
+    MatrixXd covariance(q, q);
+    Index k = q;
+    for (Index a = 0; a < q; ++a) {
+      mean(a) = total_.values(0, a) / data_.n();
+      for (Index b = 0; b <= a; ++b, ++k)
+        covariance(a, b) = covariance(b, a) = total_.values(0, k) / data_.n() - mean(a) * mean(b);
+    }
+    const Eigen::LLT<MatrixXd> llt(covariance);
+    if (llt.info() != Eigen::Success) return;  // the plain M-step is as good
+    next.mean += next.loadings * mean;
+    next.loadings *= llt.matrixL();
+  }
+
+  double distance(const State& a, const State& b) const {
+    double s = 0.0;
+    for (Index j = 0; j < a.mean.size(); ++j) {
+      const double psi = std::max(a.uniquenesses(j), kSmall), shift = b.mean(j) - a.mean(j);
+      const double ratio = std::log((b.uniquenesses(j) + offset()) / (a.uniquenesses(j) + offset()));
+      s += (shift * shift + (b.loadings.row(j) - a.loadings.row(j)).squaredNorm()) / psi + 0.5 * ratio * ratio;
+    }
+    return std::sqrt(s * data_.n());
+  }
+
+  // The uniqueness that maximises -1/2 sum w [log(psi + spread) + square / (psi + spread)], by Fisher scoring from
+  // `start`; `start` itself when that leads downhill.
+  static double profile(const FactorInnovation& rows, double start) {
+    const auto value = [&](double psi) {
+      double s = 0.0;
+      for (size_t i = 0; i < rows.weight.size(); ++i) {
+        if (!(rows.weight[i] > 0.0)) continue;
+        const double v = psi + rows.spread[i];
+        s -= 0.5 * rows.weight[i] * (std::log(v) + rows.square[i] / v);
+      }
+      return s;
+    };
+    double psi = std::max(start, kBound);
+    for (int step = 0; step < kProfileSteps; ++step) {
+      double score = 0.0, information = 0.0;
+      for (size_t i = 0; i < rows.weight.size(); ++i) {
+        if (!(rows.weight[i] > 0.0)) continue;
+        const double v = psi + rows.spread[i], precision = rows.weight[i] / (v * v);
+        score += precision * (rows.square[i] - v);
+        information += precision;
+      }
+      const double next = std::min(std::max(psi + score / information, kBound), 1.0);
+      const bool settled = std::abs(next - psi) <= 1e-12 * next;
+      psi = next;
+      if (settled || !std::isfinite(psi)) break;
+    }
+    return std::isfinite(psi) && value(psi) >= value(std::max(start, kBound)) ? psi : std::max(start, kBound);
+  }
+
+  double offset() const { return noise_ == FactorNoise::kFree ? kOffset : 0.0; }
+
+  static constexpr double kSmall = 0.05;         // uniquenesses that are conditioned upon and profiled
+  static constexpr double kSmallCommon = 1e-4;   // the same of a common one, which is not profiled
+  static constexpr double kOffset = 0.01;        // c of pack()
+  static constexpr int kProfileSteps = 25;
+  static constexpr size_t kTasks = 16;
+  static constexpr double kParallelWork = 2e5;   // multiplications below which threads bring nothing
+
+  const TiledRows& data_;
+  size_t q_;
+  FactorNoise noise_;
+  int threads_;
+  double work_ = 0.0, move_ = 0.0;
+  size_t unobserved_ = 0;
+  std::vector<Task> tasks_;
+  State point_, plain_;
+  FactorMissingSums total_;
+  std::vector<size_t> targets_;
+  std::vector<FactorInnovation> innovations_ = std::vector<FactorInnovation>(FactorMissingSweep::kMaxTargets);
+};
+
+}  // namespace emkit

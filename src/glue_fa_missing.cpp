@@ -1,0 +1,170 @@
+// R's view of factor analysis with missing values.
+#include "glue.h"
+
+#include "core/models/factor_missing_fit.h"
+#include "core/models/factor_rows.h"
+#include "glue_fit.h"
+
+using namespace emkit;
+
+namespace {
+
+FactorNoise as_factor_noise(const std::string& type) {
+  return type == "ppca" ? FactorNoise::kCommon : FactorNoise::kFree;
+}
+
+// The data in units in which every variable has mean 0 and variance 1; where uniquenesses are common, all variables are
+// divided by one number, the root of their mean variance.
+class FactorProblem {
+ public:
+  FactorProblem(const RawData& raw, FactorNoise noise, int threads) {
+    ColumnMoments moments = column_moments(raw, threads);
+    if (noise == FactorNoise::kCommon) {
+      double s = 0.0;
+      for (double v : moments.sd) s += v * v;
+      moments.sd.assign(moments.sd.size(), std::sqrt(s / static_cast<double>(moments.sd.size())));
+    }
+    center_ = Eigen::Map<const VectorXd>(moments.mean.data(), static_cast<Index>(moments.mean.size()));
+    scale_ = Eigen::Map<const VectorXd>(moments.sd.data(), static_cast<Index>(moments.sd.size()));
+    const Observations observations(raw, moments.mean, moments.sd);
+    rows_.reset(new TiledRows(observations, threads));
+  }
+
+  const TiledRows& rows() const { return *rows_; }
+
+  // The first variable that is constant or never observed, or -1.
+  Index unusable() const {
+    for (Index j = 0; j < scale_.size(); ++j)
+      if (!(scale_(j) > 0.0) || !std::isfinite(scale_(j))) return j;
+    return -1;
+  }
+
+  // What the log-likelihood of the scaled data has beyond that of the data.
+  double log_jacobian() const { return rows_->weight().dot(scale_.array().log().matrix()); }
+
+  VectorXd scaled_mean(const VectorXd& m) const { return (m - center_).cwiseQuotient(scale_); }
+  MatrixXd scaled_loadings(const MatrixXd& l) const { return scale_.cwiseInverse().asDiagonal() * l; }
+  VectorXd scaled_uniquenesses(const VectorXd& u) const { return u.cwiseQuotient(scale_.cwiseAbs2()); }
+
+  Rcpp::List user_parameters(const FactorMissingPoint& point) const {
+    const VectorXd mean = center_ + scale_.cwiseProduct(point.mean);
+    const MatrixXd loadings = scale_.asDiagonal() * canonical_loadings(point);
+    const VectorXd uniquenesses = point.uniquenesses.cwiseProduct(scale_.cwiseAbs2());
+    return Rcpp::List::create(
+        Rcpp::Named("mean") = Rcpp::NumericVector(mean.data(), mean.data() + mean.size()),
+        Rcpp::Named("loadings") = loadings,
+        Rcpp::Named("uniquenesses") = Rcpp::NumericVector(uniquenesses.data(), uniquenesses.data() + uniquenesses.size()));
+  }
+
+  FactorMissingPoint scaled_point(const Rcpp::List& parameters) const {
+    FactorMissingPoint out;
+    out.mean = scaled_mean(Rcpp::as<VectorXd>(parameters["mean"]));
+    out.loadings = scaled_loadings(Rcpp::as<MatrixXd>(parameters["loadings"]));
+    out.uniquenesses = scaled_uniquenesses(Rcpp::as<VectorXd>(parameters["uniquenesses"]));
+    return out;
+  }
+
+  FactorMissingStart start(const Rcpp::List& s) const {
+    FactorMissingStart out;
+    out.method = Rcpp::as<std::string>(s["method"]);
+    out.random = out.method == "random";
+    if (s.containsElementNamed("mean")) out.mean = scaled_mean(Rcpp::as<VectorXd>(s["mean"]));
+    if (s.containsElementNamed("loadings")) out.loadings = scaled_loadings(Rcpp::as<MatrixXd>(s["loadings"]));
+    if (s.containsElementNamed("uniquenesses"))
+      out.uniquenesses = scaled_uniquenesses(Rcpp::as<VectorXd>(s["uniquenesses"]));
+    if (s.containsElementNamed("key")) {
+      const Rcpp::NumericVector key = s["key"];
+      out.key = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
+    }
+    return out;
+  }
+
+ private:
+  VectorXd center_, scale_;
+  std::unique_ptr<TiledRows> rows_;
+};
+
+}  // namespace
+
+// Fits a factor model to rows with NA. Parameters in the units of the data, the loadings in canonical form; `heywood`:
+// variables whose uniqueness ended at 0 (or at the least value that numbers allow).
+// [[Rcpp::export(rng = false)]]
+Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int q, std::string type,
+                       Rcpp::List starts, Rcpp::List control, int threads, SEXP show) {
+  const RawInput input(x, weights, R_NilValue);
+  const FactorNoise noise = as_factor_noise(type);
+  const FactorProblem problem(input.raw(), noise, threads);
+  MultiStartControl c = as_multi_start_control(control);
+  c.threads = threads;
+  c.by_start = problem.rows().n_tiles() < 2 * static_cast<size_t>(threads);
+
+  MultiStartFit<FactorMissing> fit;
+  if (problem.unusable() >= 0) {
+    fit.run.status = Status::kDegenerate;
+    fit.run.degeneracy.kind = Degeneracy::Kind::kSingular;
+    fit.run.degeneracy.component = static_cast<size_t>(problem.unusable());
+  } else {
+    std::vector<FactorMissingStart> points;
+    for (R_xlen_t i = 0; i < starts.size(); ++i) points.push_back(problem.start(starts[i]));
+    Progress progress;
+    progress.total = points.size();
+    std::atomic<bool> stop{false};
+    RInterrupt user(progress, show);
+    StopOnInterrupt interrupt(stop, user);
+    fit = fit_factor_missing(problem.rows(), static_cast<size_t>(q), noise, points, c, stop, interrupt, progress);
+    if (stop.load() && fit.run.status == Status::kInterrupted) throw Rcpp::internal::InterruptedException();
+    const double jacobian = problem.log_jacobian();
+    fit.run.objective.loglik -= jacobian;
+    for (TracePoint& t : fit.run.trace) t.objective.loglik -= jacobian;
+    for (StartOutcome& s : fit.starts) s.objective.loglik -= jacobian;
+  }
+  Rcpp::List out = from_run(fit.run, c.accelerator);
+  Rcpp::IntegerVector heywood;
+  if (fit.fitted) {
+    out["parameters"] = problem.user_parameters(fit.state);
+    for (Index j = 0; j < fit.state.uniquenesses.size(); ++j)
+      if (fit.state.uniquenesses(j) <= FactorMissing::kBound) heywood.push_back(static_cast<int>(j) + 1);
+  } else {
+    out["parameters"] = R_NilValue;
+  }
+  out["starts"] = from_starts(fit.starts);
+  out["heywood"] = heywood;
+  out["log_det_saturated"] = NA_REAL;
+  return out;
+}
+
+// Observed information of mean, loadings (column by column) and log uniquenesses (one for type "ppca").
+// [[Rcpp::export(rng = false)]]
+Rcpp::NumericMatrix fa_missing_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights,
+                                            Rcpp::List parameters, std::string type, int threads) {
+  const RawInput input(x, weights, R_NilValue);
+  const FactorNoise noise = as_factor_noise(type);
+  const FactorProblem problem(input.raw(), noise, threads);
+  if (problem.unusable() >= 0) Rcpp::stop("a variable is constant or never observed");
+  const MatrixXd scaled = factor_missing_information(problem.rows(), problem.scaled_point(parameters), noise, threads);
+  const VectorXd unit = problem.scaled_loadings(MatrixXd::Ones(x.ncol(), 1));
+  const Index p = unit.size();
+  VectorXd jacobian = VectorXd::Ones(scaled.rows());
+  const Index q = Rcpp::as<MatrixXd>(parameters["loadings"]).cols();
+  for (Index a = 0; a <= q; ++a) jacobian.segment(a * p, p) = unit;
+  const MatrixXd information = jacobian.asDiagonal() * scaled * jacobian.asDiagonal();
+  return Rcpp::wrap(information);
+}
+
+// Scores, imputed cells and log densities of rows with NA.
+// [[Rcpp::export(rng = false)]]
+Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, int threads) {
+  const RawInput input(x, R_NilValue, R_NilValue);
+  const MatrixXd loadings = Rcpp::as<MatrixXd>(parameters["loadings"]);
+  const int n = x.nrow(), q = static_cast<int>(loadings.cols());
+  Rcpp::NumericMatrix regression(n, q), bartlett(n, q), imputed = Rcpp::clone(x);
+  Rcpp::NumericVector loglik(n);
+  evaluate_factor_rows(input.raw(), Rcpp::as<VectorXd>(parameters["mean"]), loadings,
+                       Rcpp::as<VectorXd>(parameters["uniquenesses"]), threads,
+                       {regression.begin(), bartlett.begin(), imputed.begin(), loglik.begin()});
+  // NaN of the core is R's NA.
+  for (double& b : bartlett)
+    if (std::isnan(b)) b = NA_REAL;
+  return Rcpp::List::create(Rcpp::Named("regression") = regression, Rcpp::Named("bartlett") = bartlett,
+                            Rcpp::Named("imputed") = imputed, Rcpp::Named("loglik") = loglik);
+}
