@@ -219,7 +219,7 @@ fa_starts <- function(start, q, p, data, control) {
   n_starts <- control$n_starts
   if (is.null(n_starts)) {
     work <- if (data$missing) as.double(nrow(data$x)) * p * (p + q^2) else as.double(p)^2 * 50
-    n_starts <- if (work < 1e5) 5L else 1L
+    n_starts <- if (work < 2e4) 10L else if (work < 1e5) 5L else 1L
   }
   c(list(list(method = "default")),
     lapply(seq_len(n_starts - 1L), function(i) list(method = "random", key = draw_key())))

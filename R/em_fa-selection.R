@@ -111,7 +111,7 @@ parallel_analysis <- function(x, n_obs = NULL, n_sim = NULL, quantile = 0.95, ..
   above <- apply(simulated, 1L, stats::quantile, quantile, names = FALSE)
   table <- data.frame(component = seq_along(values), eigenvalue = values, simulated = rowMeans(simulated),
                       quantile = above)
-  structure(list(n_factors = sum(cumprod(values > above)), table = table, quantile = quantile, n_sim = n_sim,
+  structure(list(n_factors = as.integer(sum(cumprod(values > above))), table = table, quantile = quantile, n_sim = n_sim,
                  n_variables = p, n_obs = from$n), class = "em_parallel")
 }
 

@@ -62,7 +62,7 @@
 #' @param start NULL (default); a fit of [em_fa()]; a list with `uniquenesses` and, if known, `loadings` (p x q) and
 #'   `mean`, in the units of the data; or a vector of p uniquenesses between 0 and 1, in the units of the correlation
 #'   matrix.
-#' @param control Made by [em_control()]. `n_starts` NULL tries 5 starts on small problems, 1 on large ones.
+#' @param control Made by [em_control()]. `n_starts` NULL tries 10 or 5 starts on small problems, 1 on large ones.
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_fa", "em_fit")`:

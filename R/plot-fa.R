@@ -160,8 +160,9 @@ fa_biplot_data <- function(fit, factors, variables, max_points) {
 }
 
 plot_fa_biplot <- function(fit, data, look) {
-  old <- graphics::par(mar = c(4, 4, 5, 3), mgp = c(2.4, 0.6, 0), tcl = -0.3, pty = "s")
+  old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
+  graphics::par(mar = c(4, 4, 5, 3), mgp = c(2.4, 0.6, 0), tcl = -0.3, pty = "s")
   scored <- nrow(data$points) > 0L
   reach <- c(-1, 1) * 1.12 * max(abs(data$points), abs(data$arrows) * data$ratio)
   suffix <- if (scored) "scores" else "loadings"
