@@ -50,10 +50,10 @@ class FactorProblem {
     const VectorXd mean = center_ + scale_.cwiseProduct(point.mean);
     const MatrixXd loadings = scale_.asDiagonal() * canonical_loadings(point);
     const VectorXd uniquenesses = point.uniquenesses.cwiseProduct(scale_.cwiseAbs2());
-    return Rcpp::List::create(
-        Rcpp::Named("mean") = Rcpp::NumericVector(mean.data(), mean.data() + mean.size()),
-        Rcpp::Named("loadings") = loadings,
-        Rcpp::Named("uniquenesses") = Rcpp::NumericVector(uniquenesses.data(), uniquenesses.data() + uniquenesses.size()));
+    return Rcpp::List::create(Rcpp::Named("mean") = Rcpp::NumericVector(mean.data(), mean.data() + mean.size()),
+                              Rcpp::Named("loadings") = loadings,
+                              Rcpp::Named("uniquenesses") =
+                                  Rcpp::NumericVector(uniquenesses.data(), uniquenesses.data() + uniquenesses.size()));
   }
 
   FactorMissingPoint scaled_point(const Rcpp::List& parameters) const {

@@ -5,24 +5,26 @@
 
 #include "../em/model.h"
 #include "../parallel/reduce.h"
+#include "../parallel/space_pool.h"
 #include "factor_missing_sweep.h"
 
 namespace emkit {
 
 enum class FactorNoise { kFree, kCommon };  // one uniqueness for each variable, or the same for all (ppca)
 
-// EM with the factors alone as missing data (Rubin & Thayer 1982, for the cells that each row observes): given the
-// factors the variables separate, each being regressed on them over the rows that observe it. No p x p matrix is formed
-// except the scatter of patterns that have more rows than variables. The factors' mean and covariance are free in the
-// M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing. A small uniqueness crawls
-// under EM; it moves to the maximum of the observed likelihood given all else instead (ECME, Liu & Rubin 1994),
-// which may be the bound.
+// EM with the factors alone as missing data (formulas.Rmd, (U1) to (U6); Rubin & Thayer 1982, for the cells that each
+// row observes): given the factors the variables separate, each being regressed on them over the rows that observe it.
+// No p x p matrix is formed except the scatter of patterns that have more rows than variables. The factors' mean and
+// covariance are free in the M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing.
+// A small uniqueness crawls under EM; it moves to the maximum of the observed likelihood given all else instead (ECME,
+// Liu & Rubin 1994), which may be the bound.
 class FactorMissing final : public EmModel {
  public:
   using State = FactorMissingPoint;
 
-  // The least uniqueness, in units in which a variable has variance 1.
-  static constexpr double kBound = 1e-9;
+  // The least uniqueness, in units in which a variable has variance 1. Where the likelihood is highest at 0, 0 takes
+  // its place in the end (hold_at_zero); where it grows without bound, the bound keeps the numbers meaningful.
+  static constexpr double kBound = 1e-7;
 
   FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, int threads)
       : data_(data), q_(q), noise_(noise), threads_(threads) {
@@ -33,7 +35,7 @@ class FactorMissing final : public EmModel {
   size_t n_factors() const { return q_; }
   FactorNoise noise() const { return noise_; }
 
-  // A variable that no row observes has no parameters. Uniquenesses of exactly 0 are allowed.
+  // A variable that no row observes has no parameters. Uniquenesses of exactly 0 stay there.
   bool set_state(const State& state) {
     if (!state.finite()) return false;
     for (Index j = 0; j < data_.weight().size(); ++j)
@@ -48,8 +50,7 @@ class FactorMissing final : public EmModel {
   const State& state() const { return point_; }
 
   Objective e_step() override {
-    const double small = noise_ == FactorNoise::kFree ? kSmall : kSmallCommon;
-    const FactorMissingSweep sweep(data_, point_, small, noise_ == FactorNoise::kFree);
+    const FactorMissingSweep sweep(data_, point_, noise_ == FactorNoise::kFree ? kSmall : 0.0);
     targets_ = sweep.targets();
     for (size_t k = 0; k < targets_.size(); ++k)
       innovations_[k].reset(data_.n_tiles() * kTileRows + data_.groups().size());
@@ -59,10 +60,12 @@ class FactorMissing final : public EmModel {
     for (const Task& task : tasks_) total_.add(task.sums);
     Objective o;
     double log_psi = 0.0, squares = 0.0;
+    least_ = total_.least_variance;
     for (size_t j = 0; j < p; ++j) {
       if (sweep.is_small(j)) continue;
       const Index v = static_cast<Index>(j);
       const double mu = point_.mean(v), psi = point_.uniquenesses(v), n = data_.weight()(v);
+      least_ = std::min(least_, psi);
       log_psi += n * std::log(psi);
       squares += (data_.square()(v) - 2.0 * mu * data_.sum()(v) + mu * mu * n) / psi;
     }
@@ -79,7 +82,7 @@ class FactorMissing final : public EmModel {
       if (!std::isfinite(rss)) return false;
       residual += rss;
       cells += n;
-      next.uniquenesses(j) = std::max(rss / n, kBound);
+      if (next.uniquenesses(j) > 0.0) next.uniquenesses(j) = std::max(rss / n, kBound);
     }
     if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(std::max(residual / cells, kBound));
     reduce_factors(next);
@@ -108,9 +111,7 @@ class FactorMissing final : public EmModel {
   }
 
   // Mean, loadings and log(psi + c): a uniqueness near its bound is not far away.
-  size_t n_packed() const override {
-    return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1);
-  }
+  size_t n_packed() const override { return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1); }
   bool pack(double* out) const override {
     out = std::copy(point_.mean.data(), point_.mean.data() + point_.mean.size(), out);
     out = std::copy(point_.loadings.data(), point_.loadings.data() + point_.loadings.size(), out);
@@ -126,14 +127,23 @@ class FactorMissing final : public EmModel {
     in += p + p * q;
     const auto psi = [&](double at) {
       const double value = std::exp(at) - offset();
-      return value > 2.0 * kBound ? value : kBound;  // the bound itself, whatever the logarithm's rounding
+      return value > 1.01 * kBound ? value : kBound;  // the bound itself, whatever the logarithm's rounding
     };
     next.uniquenesses.resize(p);
     if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(psi(in[0]));
-    for (Index j = 0; j < p && noise_ == FactorNoise::kFree; ++j) next.uniquenesses(j) = psi(in[j]);
+    for (Index j = 0; j < p && noise_ == FactorNoise::kFree; ++j)
+      next.uniquenesses(j) = point_.uniquenesses(j) > 0.0 ? psi(in[j]) : 0.0;
     if (!next.finite()) return false;
     point_ = std::move(next);
     return true;
+  }
+
+  // Of conditional variances that are differences of numbers of order 1, or of squares over a small uniqueness.
+  double rounding() const override {
+    double cells = 0.0;
+    for (Index j = 0; j < point_.mean.size(); ++j)
+      if (noise_ == FactorNoise::kCommon || point_.uniquenesses(j) < kSmall) cells += data_.weight()(j);
+    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least_, kBound);
   }
 
   Degeneracy degeneracy() const override {
@@ -146,8 +156,8 @@ class FactorMissing final : public EmModel {
   // Length of the last m_step(), in standard errors that complete data would have, about.
   double last_move() const { return move_; }
 
-  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common), by
-  // Fisher's identity.
+  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common),
+  // by Fisher's identity.
   VectorXd score() const {
     const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
     const bool common = noise_ == FactorNoise::kCommon;
@@ -211,10 +221,11 @@ class FactorMissing final : public EmModel {
       for (size_t g = task.begin; g < task.end; ++g) sweep.group(g, task.sums, innovations_);
       return;
     }
-    FactorMissingSweep::Workspace w(data_.d(), q_, sweep.small().size());
-    w.start(sweep.n_values());
-    for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, w, task.sums, innovations_);
-    kernels().fold_wide(w.wide.data(), sweep.n_values(), task.sums.values.data());
+    using Workspace = FactorMissingSweep::Workspace;
+    auto w = spaces_.borrow([&] { return std::unique_ptr<Workspace>(new Workspace(data_.d(), q_)); });
+    w->start(sweep.n_values());
+    for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, *w, task.sums, innovations_);
+    kernels().fold_wide(w->wide.data(), sweep.n_values(), task.sums.values.data());
   }
 
   Normal normal_equations(Index j) const {
@@ -234,7 +245,8 @@ class FactorMissing final : public EmModel {
     return out;
   }
 
-  // Row j of the mean and the loadings by least squares on the expected products. Returns the residual sum of squares.
+  // (U4): row j of the mean and the loadings by least squares on the expected products. Returns the residual sum of
+  // squares.
   double regress(Index j, State& next) const {
     const Normal normal = normal_equations(j);
     const Eigen::LLT<MatrixXd> llt(normal.left);
@@ -245,7 +257,7 @@ class FactorMissing final : public EmModel {
     return data_.square()(j) - b.dot(normal.right);
   }
 
-  // The factors' own mean and covariance (over all rows) go into the mean and the loadings.
+  // (U5): the factors' own mean and covariance (over all rows) go into the mean and the loadings.
   void reduce_factors(State& next) const {
     const Index q = static_cast<Index>(q_);
     VectorXd mean(q);
@@ -272,8 +284,8 @@ class FactorMissing final : public EmModel {
     return std::sqrt(s * data_.n());
   }
 
-  // The uniqueness that maximises -1/2 sum w [log(psi + spread) + square / (psi + spread)], by Fisher scoring from
-  // `start`; `start` itself when that leads downhill.
+  // (U6): the uniqueness that maximises -1/2 sum w [log(psi + spread) + square / (psi + spread)], by Fisher scoring
+  // from `start`; `start` itself when that leads downhill.
   static double profile(const FactorInnovation& rows, double start) {
     const auto value = [&](double psi) {
       double s = 0.0;
@@ -303,19 +315,20 @@ class FactorMissing final : public EmModel {
 
   double offset() const { return noise_ == FactorNoise::kFree ? kOffset : 0.0; }
 
-  static constexpr double kSmall = 0.05;         // uniquenesses that are conditioned upon and profiled
-  static constexpr double kSmallCommon = 1e-4;   // the same of a common one, which is not profiled
-  static constexpr double kOffset = 0.01;        // c of pack()
+  static constexpr double kSmall = 0.05;   // uniquenesses that are conditioned upon and profiled
+  static constexpr double kOffset = 0.01;  // c of pack()
   static constexpr int kProfileSteps = 25;
   static constexpr size_t kTasks = 16;
-  static constexpr double kParallelWork = 2e5;   // multiplications below which threads bring nothing
+  static constexpr double kParallelWork = 2e5;  // multiplications below which threads bring nothing
 
   const TiledRows& data_;
   size_t q_;
   FactorNoise noise_;
   int threads_;
   double work_ = 0.0, move_ = 0.0;
+  double least_ = 1.0;  // conditional variance in the likelihood
   size_t unobserved_ = 0;
+  SpacePool<FactorMissingSweep::Workspace> spaces_;
   std::vector<Task> tasks_;
   State point_, plain_;
   FactorMissingSums total_;

@@ -70,8 +70,7 @@ inline FactorMissingPoint starting_point(const FactorMissing& model, const Facto
     const VectorXd variance =
         data.square().cwiseQuotient(data.weight()) - data.sum().cwiseQuotient(data.weight()).cwiseAbs2();
     out.uniquenesses.resize(p);
-    for (Index j = 0; j < p; ++j)
-      out.uniquenesses(j) = variance(j) * (start.random ? 0.1 + 0.8 * rng.uniform() : 0.5);
+    for (Index j = 0; j < p; ++j) out.uniquenesses(j) = variance(j) * (start.random ? 0.1 + 0.8 * rng.uniform() : 0.5);
   }
   for (Index j = 0; j < p; ++j) out.uniquenesses(j) = std::max(out.uniquenesses(j), FactorMissing::kBound);
   if (model.noise() == FactorNoise::kCommon) out.uniquenesses.setConstant(out.uniquenesses.mean());
@@ -142,24 +141,30 @@ inline int refine(FactorMissing& model, EmResult& run) {
   return done;
 }
 
-// Uniquenesses at the bound become 0 if the likelihood is no lower there: its supremum is then attained.
-inline void attain_bounds(FactorMissing& model, EmResult& run) {
+// Uniquenesses at the bound become 0 if the likelihood is no lower there: its supremum is then attained. Where it rises
+// steeply it has none. True when any does.
+inline bool hold_at_zero(FactorMissing& model, EmResult& run) {
+  constexpr double kSteep = 1e-4;  // gain for each row and variable
+  if (model.noise() == FactorNoise::kCommon) return false;
   const FactorMissingPoint before = model.state();
   FactorMissingPoint after = before;
-  bool any = false;
+  size_t n_zero = 0;
   for (Index j = 0; j < after.uniquenesses.size(); ++j)
     if (after.uniquenesses(j) <= FactorMissing::kBound) {
       after.uniquenesses(j) = 0.0;
-      any = true;
+      ++n_zero;
     }
-  if (!any || model.noise() == FactorNoise::kCommon) return;
+  if (n_zero == 0 || n_zero > model.n_factors()) return false;
   model.set_state(after);
   const Objective here = model.e_step();
-  if (here.finite() && here.value() >= run.objective.value() - 1e-12 * std::abs(run.objective.value())) {
+  const double gain = here.value() - run.objective.value();
+  if (here.finite() && gain >= -1e-12 * std::abs(run.objective.value()) &&
+      gain <= kSteep * model.data().n() * static_cast<double>(n_zero)) {
     run.objective = here;
-    return;
+    return true;
   }
   model.set_state(before);
+  return false;
 }
 
 // Loadings rotated so that Lambda' Psi^-1 Lambda is diagonal and decreasing. Variables with uniqueness 0 are the first
@@ -201,18 +206,23 @@ inline MultiStartFit<FactorMissing> fit_factor_missing(const TiledRows& data, si
   for (const FactorMissingStart& s : starts) methods.push_back(s.method);
   MultiStart<FactorMissing> multi(control, stop, interrupt, progress);
   MultiStartFit<FactorMissing> fit = multi.fit(
-      methods,
-      [&](int threads) { return std::unique_ptr<FactorMissing>(new FactorMissing(data, q, noise, threads)); },
+      methods, [&](int threads) { return std::unique_ptr<FactorMissing>(new FactorMissing(data, q, noise, threads)); },
       [&](FactorMissing& model, size_t i) {
         return model.set_state(starting_point(model, starts[i], control.by_start ? 1 : control.threads));
       });
   if (!fit.fitted || fit.run.status != Status::kConverged || control.em.max_iter == 0) return fit;
   FactorMissing model(data, q, noise, control.threads);
   model.set_state(fit.state);
+  const double before = fit.run.objective.value();
   fit.run.evaluations += refine(model, fit.run);
-  attain_bounds(model, fit.run);
+  if (hold_at_zero(model, fit.run)) fit.run.evaluations += refine(model, fit.run);
   fit.state = model.state();
   fit.run.trace.back().objective = fit.run.objective;
+  for (StartOutcome& s : fit.starts)
+    if (s.polished && s.objective.value() == before) {
+      s.objective = fit.run.objective;
+      break;
+    }
   return fit;
 }
 
@@ -225,7 +235,7 @@ inline MatrixXd factor_missing_information(const TiledRows& data, FactorMissingP
   const Index p = point.loadings.rows(), q = point.loadings.cols(), n_noise = noise == FactorNoise::kFree ? p : 1;
   std::vector<bool> fixed(static_cast<size_t>(n_noise), false);
   for (Index j = 0; j < n_noise; ++j)
-    if (point.uniquenesses(j) <= FactorMissing::kBound) fixed[static_cast<size_t>(j)] = true;
+    if (point.uniquenesses(j) == 0.0) fixed[static_cast<size_t>(j)] = true;
   point.uniquenesses = point.uniquenesses.cwiseMax(kNearZero);
   VectorXd at(p * (1 + q) + n_noise);
   at << point.mean, Eigen::Map<const VectorXd>(point.loadings.data(), p * q),

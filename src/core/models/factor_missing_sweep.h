@@ -30,15 +30,20 @@ struct FactorMissingPoint {
 struct FactorMissingSums {
   MatrixXd values;
   double quadratic = 0.0, log_det = 0.0;
+  // Of the variables that are conditioned upon after another one: the least conditional variance. It is a difference of
+  // numbers of order 1.
+  double least_variance = std::numeric_limits<double>::infinity();
 
   void reset(size_t p, size_t q) {
     values.setZero(static_cast<Index>(1 + p), static_cast<Index>(2 * q + packed_size(q)));
     quadratic = log_det = 0.0;
+    least_variance = std::numeric_limits<double>::infinity();
   }
   void add(const FactorMissingSums& other) {
     values += other.values;
     quadratic += other.quadratic;
     log_det += other.log_det;
+    least_variance = std::min(least_variance, other.least_variance);
   }
 };
 
@@ -57,8 +62,8 @@ struct FactorInnovation {
 // One E-step's view of a point; accumulates tiles and groups, from several threads at once.
 //
 // With M = I + Lambda_o' Psi_o^-1 Lambda_o and b = Lambda_o' Psi_o^-1 (x_o - mu_o) the factors are normal with mean
-// M^-1 b and covariance M^-1 (formulas.Rmd, (U1)). Both are linear in the indicators of what is observed, so that a
-// tile needs a matrix product and small decompositions, done for several rows at once. A variable whose uniqueness is
+// M^-1 b and covariance M^-1 (formulas.Rmd, (U1), (U2)). Both are linear in the indicators of what is observed, so that
+// a tile needs a matrix product and small decompositions, done for several rows at once. A variable whose uniqueness is
 // small would swamp M: it is left out and conditioned upon afterwards, one variable at a time (U3), which stays
 // accurate down to a uniqueness of 0.
 class FactorMissingSweep {
@@ -68,26 +73,38 @@ class FactorMissingSweep {
 
   class Workspace {
    public:
-    Workspace(size_t p, size_t q, size_t n_small)
+    Workspace(size_t p, size_t q)
         : cells(p * kTileRows),
           observed(p * kTileRows),
           information((q + packed_size(q)) * kTileRows),
           score(q * kTileRows),
           moments((q + packed_size(q)) * kTileRows),
-          pivots((q + n_small) * kTileRows),
+          pivots((q + most_small(q)) * kTileRows),
           lanes((3 * packed_size(q) + 4 * q) * kLanes) {}
-    void start(size_t n_values) { wide.resize(n_values * kWide); }
+    void start(size_t n_values) {
+      if (wide.size() != n_values * kWide) wide.resize(n_values * kWide);
+      std::fill(wide.data(), wide.data() + wide.size(), 0.0);
+    }
     AlignedBuffer cells, observed, information, score, moments, pivots, lanes, wide;
   };
 
-  // Uniquenesses below `small` are conditioned upon. `profiled`: innovations of the smallest ones are wanted.
-  FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small, bool profiled)
+  // The smallest uniquenesses below `small` are conditioned upon; those of them that are not 0 are targets, whose
+  // innovations are wanted.
+  FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small)
       : data_(data), point_(point), p_(data.d()), q_(static_cast<size_t>(point.loadings.cols())), qq_(packed_size(q_)) {
     for (size_t j = 0; j < p_; ++j)
       if (psi(j) < small) small_.push_back(j);
-    if (profiled) choose_targets();
+    std::sort(small_.begin(), small_.end(),
+              [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
+    if (small_.size() > most_small(q_)) small_.resize(most_small(q_));
+    for (size_t j : small_)
+      if (psi(j) > 0.0 && targets_.size() < kMaxTargets) targets_.push_back(j);
+    std::sort(small_.begin(), small_.end());
     coefficients();
   }
+
+  // Once as many variables are given as there are factors, conditioning is no more accurate than a sum.
+  static constexpr size_t most_small(size_t q) { return q + 3; }
 
   const std::vector<size_t>& small() const { return small_; }
   const std::vector<size_t>& targets() const { return targets_; }
@@ -139,7 +156,8 @@ class FactorMissingSweep {
     Posterior post;
     post.covariance = llt.solve(MatrixXd::Identity(q, q));
     const MatrixXd spread = scaled * rows.scatter + rows.n * (scaled * shift) * shift.transpose();  // Lambda' Psi^-1 T
-    sums.quadratic -= (post.covariance * spread).cwiseProduct(scaled).sum();
+    // By substitution and not by the inverse, which would lose digits where uniquenesses are small.
+    sums.quadratic -= llt.matrixL().solve(spread).cwiseProduct(llt.matrixL().solve(scaled)).sum();
     sums.log_det += 2.0 * rows.n * llt.matrixLLT().diagonal().array().log().sum();
     post.map = post.covariance * scaled;
     for (size_t k = 0; k < targets_.size(); ++k) innovation_of_group(g, shift, post, later, k, innovations[k]);
@@ -147,9 +165,11 @@ class FactorMissingSweep {
       const Conditioned c = condition(rows, shift, a, post);
       sums.quadratic += c.square / c.variance;
       sums.log_det += rows.n * std::log(c.variance);
+      if (a != later.front()) sums.least_variance = std::min(sums.least_variance, c.variance);
     }
-    const MatrixXd mapped = later.empty() ? MatrixXd(post.covariance * spread)
-                                          : MatrixXd(post.map * rows.scatter + rows.n * (post.map * shift) * shift.transpose());
+    const MatrixXd mapped = later.empty()
+                                ? MatrixXd(post.covariance * spread)
+                                : MatrixXd(post.map * rows.scatter + rows.n * (post.map * shift) * shift.transpose());
     const VectorXd first = rows.n * (post.map * shift);
     const MatrixXd second = rows.n * post.covariance + mapped * post.map.transpose();
     add_group(rows, first, second, mapped, sums);
@@ -166,13 +186,6 @@ class FactorMissingSweep {
 
   double psi(size_t j) const { return point_.uniquenesses(static_cast<Index>(j)); }
   double loading(size_t j, size_t a) const { return point_.loadings(static_cast<Index>(j), static_cast<Index>(a)); }
-
-  void choose_targets() {
-    targets_ = small_;
-    std::sort(targets_.begin(), targets_.end(),
-              [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
-    if (targets_.size() > kMaxTargets) targets_.resize(kMaxTargets);
-  }
 
   void coefficients() {
     seen_.assign((q_ + qq_) * p_, 0.0);
@@ -210,8 +223,8 @@ class FactorMissingSweep {
     return c;
   }
 
-  void innovation_of_group(size_t group, const VectorXd& shift, const Posterior& post,
-                           const std::vector<Index>& later, size_t target, FactorInnovation& out) const {
+  void innovation_of_group(size_t group, const VectorXd& shift, const Posterior& post, const std::vector<Index>& later,
+                           size_t target, FactorInnovation& out) const {
     const MomentGroup& rows = data_.groups()[group];
     const auto variable = [&](Index a) { return rows.observed[static_cast<size_t>(a)]; };
     const auto at = std::find_if(later.begin(), later.end(), [&](Index a) { return variable(a) == targets_[target]; });
@@ -243,8 +256,7 @@ class FactorMissingSweep {
       }
       for (size_t l = 0; l < rows.observed.size(); ++l) {
         const Index v = static_cast<Index>(rows.observed[l]);
-        to(q_ + qq_ + a, 1 + rows.observed[l]) +=
-            mapped(ia, static_cast<Index>(l)) + point_.mean(v) * first(ia);
+        to(q_ + qq_ + a, 1 + rows.observed[l]) += mapped(ia, static_cast<Index>(l)) + point_.mean(v) * first(ia);
       }
     }
   }
@@ -293,8 +305,8 @@ class FactorMissingSweep {
 
   void lanes(size_t t, size_t i, Workspace& w, FactorMissingSums& sums,
              std::vector<FactorInnovation>& innovations) const {
-    double* root = w.lanes.data();                // L with M = L L', packed; then its inverse
-    double* covariance = root + qq_ * kLanes;     // M^-1
+    double* root = w.lanes.data();             // L with M = L L', packed; then its inverse
+    double* covariance = root + qq_ * kLanes;  // M^-1
     double* copy = covariance + qq_ * kLanes;
     double* mean = copy + qq_ * kLanes;
     double* copied_mean = mean + q_ * kLanes;
@@ -311,6 +323,15 @@ class FactorMissingSweep {
           lane(root, packed_index(a, a)) = s.sqrt().inverse();
         }
       }
+    // L^-1 b by substitution and not by the inverse, which would lose digits where uniquenesses are small.
+    Lanes quadratic = Lanes::Zero();
+    for (size_t a = 0; a < q_; ++a) {
+      Lanes s = strip(w.information.data(), a, i) + strip(w.score.data(), a, i);
+      for (size_t b = 0; b < a; ++b) s -= lane(root, packed_index(a, b)) * lane(product, b);
+      s *= lane(root, packed_index(a, a));
+      lane(product, a) = s;
+      quadratic -= s.square();
+    }
     for (size_t b = 0; b < q_; ++b)
       for (size_t a = b + 1; a < q_; ++a) {
         Lanes s = Lanes::Zero();
@@ -323,14 +344,10 @@ class FactorMissingSweep {
         for (size_t k = a; k < q_; ++k) s += lane(root, packed_index(k, a)) * lane(root, packed_index(k, b));
         lane(covariance, packed_index(a, b)) = s;
       }
-    Lanes quadratic = Lanes::Zero();
-    for (size_t a = 0; a < q_; ++a) lane(product, a) = strip(w.information.data(), a, i) + strip(w.score.data(), a, i);
     for (size_t a = 0; a < q_; ++a) {
       Lanes s = Lanes::Zero();
-      for (size_t b = 0; b < q_; ++b)
-        s += lane(covariance, a >= b ? packed_index(a, b) : packed_index(b, a)) * lane(product, b);
+      for (size_t k = a; k < q_; ++k) s += lane(root, packed_index(k, a)) * lane(product, k);
       lane(mean, a) = s;
-      quadratic -= s * lane(product, a);
     }
     const LanePosterior post{covariance, mean, product};
     for (size_t k = 0; k < targets_.size(); ++k) {
@@ -351,7 +368,9 @@ class FactorMissingSweep {
       const LaneInnovation seen = innovation(post, small_[s], strip(w.cells.data(), small_[s], i));
       condition(post, seen, observed);
       quadratic += observed * seen.deviation.square() / seen.variance;
-      strip(w.pivots.data(), q_ + s, i) = observed * seen.variance + (1.0 - observed);
+      const Lanes variance = observed * seen.variance + (1.0 - observed);
+      strip(w.pivots.data(), q_ + s, i) = variance;
+      if (s > 0) sums.least_variance = std::min(sums.least_variance, variance.minCoeff());
     }
     sums.quadratic += (weight * quadratic).sum();
     for (size_t a = 0; a < q_; ++a) {

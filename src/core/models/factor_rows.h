@@ -18,12 +18,13 @@ struct FactorRowResults {
   double *regression, *bartlett, *imputed, *loglik;  // n x q, n x q, n x p, n
 };
 
-// One pattern: everything that is linear in the observed cells. The parameters are in units in which the model gives
-// every variable variance 1.
+// One pattern: everything that is linear in the observed cells (formulas.Rmd, (U3), (U8)). The parameters are in units
+// in which the model gives every variable variance 1.
 class FactorPattern {
  public:
   // Variables with a uniqueness below `kSmall` are conditioned upon one by one, which stays accurate down to 0.
-  FactorPattern(const Eigen::MatrixXd& loadings, const Eigen::VectorXd& uniquenesses, const std::vector<size_t>& observed)
+  FactorPattern(const Eigen::MatrixXd& loadings, const Eigen::VectorXd& uniquenesses,
+                const std::vector<size_t>& observed)
       : q_(loadings.cols()), o_(static_cast<Eigen::Index>(observed.size())), loadings_(o_, q_), psi_(o_) {
     for (Eigen::Index a = 0; a < o_; ++a) {
       loadings_.row(a) = loadings.row(static_cast<Eigen::Index>(observed[static_cast<size_t>(a)]));
@@ -92,7 +93,8 @@ class FactorPattern {
     std::vector<Eigen::Index> exact, noisy;
     for (Eigen::Index a = 0; a < o_; ++a) (psi_(a) > kExact ? noisy : exact).push_back(a);
     const Eigen::Index h = static_cast<Eigen::Index>(exact.size()), m = static_cast<Eigen::Index>(noisy.size());
-    Eigen::MatrixXd fixed(h, q_), free(m, q_), fixed_from = Eigen::MatrixXd::Zero(h, o_), free_from = Eigen::MatrixXd::Zero(m, o_);
+    Eigen::MatrixXd fixed(h, q_), free(m, q_), fixed_from = Eigen::MatrixXd::Zero(h, o_),
+                                               free_from = Eigen::MatrixXd::Zero(m, o_);
     for (Eigen::Index k = 0; k < h; ++k) {
       fixed.row(k) = loadings_.row(exact[static_cast<size_t>(k)]);
       fixed_from(k, exact[static_cast<size_t>(k)]) = 1.0;
@@ -147,8 +149,8 @@ inline void evaluate_factor_rows(const RawData& raw, const Eigen::VectorXd& mean
   const Eigen::MatrixXd scaled = unit.cwiseInverse().asDiagonal() * loadings;
   const Eigen::VectorXd noise = uniquenesses.cwiseQuotient(unit.cwiseAbs2());
   const ObservedBits bits(raw.x, raw.n, raw.d);
-  const RowGroups groups =
-      group_rows_by_pattern(bits, raw.d, raw.n, [](size_t i) { return i; }, [](size_t) { return true; });
+  const RowGroups groups = group_rows_by_pattern(
+      bits, raw.d, raw.n, [](size_t i) { return i; }, [](size_t) { return true; });
   constexpr size_t kPieceRows = 1024;
   struct Piece {
     size_t pattern, begin, end;
