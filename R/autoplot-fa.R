@@ -2,8 +2,8 @@
 
 #' Plot a factor analysis with ggplot2
 #'
-#' The plots of [plot.em_fa()] as ggplot2 objects, which can be changed with further layers, scales and themes. Needs the
-#' package ggplot2.
+#' The plots of [plot.em_fa()] as ggplot2 objects, which can be changed with further layers, scales and themes. Needs
+#' the package ggplot2.
 #'
 #' @inheritParams plot.em_fa
 #' @param object A fit of [em_fa()].
@@ -64,8 +64,8 @@ autoplot_fa_biplot <- function(data) {
     ggplot2::geom_point(shape = ifelse(points$incomplete, 1, 16), colour = "grey45", alpha = 0.6) +
     ggplot2::geom_segment(ggplot2::aes(x = 0, y = 0, xend = .data$x, yend = .data$y), data = ends, colour = colour,
                           arrow = ggplot2::arrow(length = ggplot2::unit(0.02, "npc"))) +
-    ggplot2::geom_text(ggplot2::aes(1.06 * .data$x, 1.06 * .data$y, label = .data$variable), data = ends, colour = colour,
-                       size = 3.2) +
+    ggplot2::geom_text(ggplot2::aes(1.06 * .data$x, 1.06 * .data$y, label = .data$variable), data = ends,
+                       colour = colour, size = 3.2) +
     ggplot2::coord_equal() +
     ggplot2::labs(x = paste(data$factors[1L], suffix), y = paste(data$factors[2L], suffix),
                   title = paste0("Biplot of ", data$factors[1L], " and ", data$factors[2L]),

@@ -11,7 +11,7 @@ fa_input_from_data <- function(x, n_obs, name) {
   input_from_data(x, name)
 }
 
-# The covariance matrix, the number of rows and the mean behind a `covmat`; `covmat` in the result is as fa_data() has it.
+# The covariance matrix, the number of rows and the mean behind a `covmat`; `covmat` in the result is as of fa_data().
 fa_input_from_covmat <- function(x, covmat, n_obs, weights, scores) {
   if (!is.null(x)) {
     em_abort("Give the data as `x`, or their covariance matrix as `covmat`, not both.", "argument", argument = "covmat")

@@ -5,8 +5,8 @@
 #' Means, rotated loadings, uniquenesses and, for an oblique rotation, factor correlations as one named vector.
 #'
 #' @param object A fit of [em_fa()].
-#' @param standardized FALSE (default): in the units of the data, as `fit$parameters`. TRUE: loadings and uniquenesses of
-#'   variables of variance 1, as they are printed; no means.
+#' @param standardized FALSE (default): in the units of the data, as `fit$parameters`. TRUE: loadings and uniquenesses
+#'   of variables of variance 1, as they are printed; no means.
 #' @param ... Unused, and an error.
 #' @return A named numeric vector: `mean[variable]`, ..., `loading[variable,factor]` (factor by factor),
 #'   `uniqueness[variable]`, `correlation[factor,factor]`.
@@ -123,7 +123,8 @@ fa_sample_covariance <- function(fit) {
   require_data(fit, "residuals()")
   x <- fit$data[rowSums(!is.na(fit$data)) > 0L, , drop = FALSE]
   if (anyNA(x)) {
-    em_abort("The covariance matrix of the incomplete data has no estimate to compare with (too few rows).", "degenerate")
+    em_abort("The covariance matrix of the incomplete data has no estimate to compare with (too few rows).",
+             "degenerate")
   }
   w <- if (is.null(fit$weights)) rep(1, nrow(x)) else fit$weights[rowSums(!is.na(fit$data)) > 0L]
   unname(stats::cov.wt(x, w / sum(w), method = "ML")$cov)

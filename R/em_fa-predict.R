@@ -5,12 +5,12 @@
 #' The scores of rows, or their missing cells filled in by the model.
 #'
 #' Regression scores (Thomson) are the conditional means of the factors given a row's observed cells; they are pulled
-#' towards 0, the more the fewer cells there are. Bartlett's are the weighted least squares estimates, unbiased given the
-#' factors; they are NA where a row observes too little to determine them. Scores of oblique factors are correlated.
+#' towards 0, the more the fewer cells there are. Bartlett's are the weighted least squares estimates, unbiased given
+#' the factors; they are NA where a row observes too little to determine them. Scores of oblique factors are correlated.
 #'
 #' @param object A fit of [em_fa()].
-#' @param newdata NULL (default) for the data of the fit; or a matrix, data frame or vector. Columns are found by name, in
-#'   any order; NA is allowed.
+#' @param newdata NULL (default) for the data of the fit; or a matrix, data frame or vector. Columns are found by name,
+#'   in any order; NA is allowed.
 #' @param type `"scores"` (default), or `"imputed"`: the rows with the conditional means of their missing cells.
 #' @param scores `"regression"` or `"bartlett"`. Default: those of the fit; "regression" if that has none.
 #' @param ... Unused, and an error.

@@ -2,9 +2,10 @@
 
 #' Print and summarise a factor analysis
 #'
-#' `print()` shows loadings in the manner of [stats::factanal()]: small ones blank, uniquenesses beside them, the variance
-#' that each factor explains, the test of fit, and how the algorithm ended. `summary()` adds standard errors and the trust
-#' report: Heywood cases, agreement of the starts, factors with few salient loadings, missing values, few rows.
+#' `print()` shows loadings in the manner of [stats::factanal()]: small ones blank, uniquenesses beside them, the
+#' variance that each factor explains, the test of fit, and how the algorithm ended. `summary()` adds standard errors
+#' and the trust report: Heywood cases, agreement of the starts, factors with few salient loadings, missing values, few
+#' rows.
 #'
 #' @param object,x A fit of [em_fa()], or its summary.
 #' @param cutoff Loadings smaller than this are blank. Default 0.1.
@@ -14,9 +15,9 @@
 #' @param se TRUE, FALSE or NULL (default): standard errors of loadings and uniquenesses. NULL: where they take no time.
 #' @param digits Decimals of loadings.
 #' @param ... Unused, and an error for `summary()`.
-#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_fa`: `fit_table`, `loadings`
-#'   and `uniquenesses` (standardised), `loadings_se`, `uniquenesses_se` (or NULL), `variance` (matrix: SS loadings,
-#'   proportion, cumulative), `factor_correlation`, `test`, `selection`, `report` (named sentences), `fit`.
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em_fa`: `fit_table`,
+#'   `loadings` and `uniquenesses` (standardised), `loadings_se`, `uniquenesses_se` (or NULL), `variance` (matrix: SS
+#'   loadings, proportion, cumulative), `factor_correlation`, `test`, `selection`, `report` (named sentences), `fit`.
 #' @seealso [plot.em_fa()]
 #' @examples
 #' fit <- em_fa(mtcars[, 1:7], n_factors = 2)
@@ -215,8 +216,8 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
                                             " is 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
     "weak factors" = if (length(weak)) paste0(
-      abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have", " fewer than ", few,
-      " loadings of at least ", salient, ": poorly determined."),
+      abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",
+      " fewer than ", few, " loadings of at least ", salient, ": poorly determined."),
     parameters = if (x$test$chi_square_df == 0) "as many as a covariance matrix has: the model cannot be tested."
   )
 }
@@ -248,8 +249,8 @@ print.summary.em_fa <- function(x, digits = 3L, cutoff = 0, sort = FALSE, n_vari
 print_fa_selection <- function(table) {
   dash <- function(value, decimals) ifelse(is.na(value), "-", formatC(value, decimals, format = "f"))
   cells <- cbind(loglik = format_loglik(table$loglik), df = format(table$df), BIC = format_loglik(table$BIC),
-                 "chi-square" = dash(table$chi_square, 2L), df = format(table$chi_square_df), p = dash(table$p_value, 3L),
-                 RMSEA = dash(table$RMSEA, 3L), TLI = dash(table$TLI, 3L),
+                 "chi-square" = dash(table$chi_square, 2L), df = format(table$chi_square_df),
+                 p = dash(table$p_value, 3L), RMSEA = dash(table$RMSEA, 3L), TLI = dash(table$TLI, 3L),
                  heywood = ifelse(table$heywood > 0, format(table$heywood), ""), status = table$status)
   if (all(table$status == "converged")) cells <- cells[, -ncol(cells), drop = FALSE]
   if (all(table$heywood == 0)) cells <- cells[, colnames(cells) != "heywood", drop = FALSE]

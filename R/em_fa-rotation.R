@@ -1,7 +1,7 @@
-# Rotations of loadings. Everywhere: rotated loadings = loadings %*% turn, and the correlation matrix of the rotated factors
-# is (turn' turn)^-1, so that the covariance that the factors explain stays the same.
+# Rotations of loadings. Everywhere: rotated loadings = loadings %*% turn, and the correlation matrix of the rotated
+# factors is (turn' turn)^-1, so that the covariance that the factors explain stays the same.
 
-# What a user may give as `rotation`, as list(name, kind, fun (a function of loadings), given (the user's own function)).
+# What a user may give as `rotation`, as list(name, kind, fun (a function of loadings), given (the user's function)).
 resolve_rotation <- function(rotation) {
   if (is.function(rotation)) return(list(name = "custom", kind = "function", fun = rotation, given = rotation))
   if (!is.character(rotation) || length(rotation) != 1L || is.na(rotation)) {
@@ -103,7 +103,8 @@ turn_of <- function(loadings, result) {
   }
   if (!is.numeric(rotated) || !is.matrix(rotated)) fails(paste0("it returned ", describe_value(result), "."))
   if (!identical(dim(rotated), dim(loadings))) {
-    fails(sprintf("it returned a matrix of dimension %d x %d for %d x %d loadings.", nrow(rotated), ncol(rotated), p, q))
+    fails(sprintf("it returned a matrix of dimension %d x %d for %d x %d loadings.", nrow(rotated), ncol(rotated), p,
+                  q))
   }
   rotated <- matrix(as.double(rotated), p)
   if (!all(is.finite(rotated))) fails("what it returned is not finite.")

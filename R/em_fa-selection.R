@@ -1,4 +1,4 @@
-# How many factors: fit against the unrestricted normal distribution, the table of numbers of factors, parallel analysis.
+# How many factors: fit against the unrestricted normal distribution, the table of numbers, parallel analysis.
 
 # The unrestricted and the independent normal distribution of the same data. `loglik` NA where the first has no estimate
 # (no more rows than variables, variables linear in others) or would take long.
@@ -16,7 +16,8 @@ fa_saturated <- function(data, run, control, threads, most = 100L) {
   result <- list(loglik = NA_real_, independence = -sum(seen * (log(2 * pi * variances) + 1)) / 2)
   if (p > most || nrow(data$x) <= p) return(result)
   control$n_starts <- 1L
-  fit <- mvnorm_fit_(data$x, data$weights, NULL, cell_prior_matrix(NULL), list(), mvnorm_control(control), threads, NULL)
+  fit <- mvnorm_fit_(data$x, data$weights, NULL, cell_prior_matrix(NULL), list(), mvnorm_control(control), threads,
+                     NULL)
   if (fit$status == "degenerate" || !is.finite(fit$loglik)) return(result)
   best <- fit$parameters[[fit$best]]
   result$loglik <- fit$loglik
@@ -75,7 +76,8 @@ fa_selection <- function(counts, runs, p, type, n, saturated) {
 
 #' Parallel analysis: how many factors are more than noise
 #'
-#' Compares the eigenvalues of the correlation matrix with those of uncorrelated normal data of the same size (Horn 1965).
+#' Compares the eigenvalues of the correlation matrix with those of uncorrelated normal data of the same size (Horn
+#' 1965).
 #'
 #' The number of factors is that of the leading eigenvalues that exceed the `quantile` of the simulated ones at their
 #' place. For incomplete data the correlation matrix is the maximum likelihood estimate, and the simulated data are
@@ -89,8 +91,8 @@ fa_selection <- function(counts, runs, p, type, n, saturated) {
 #' @param ... Unused, and an error (for `plot()`: graphical parameters).
 #' @return A list of class `em_parallel`: `n_factors`, `table` (data frame: `component`, `eigenvalue`, `simulated`, the
 #'   mean, and `quantile`), `quantile`, `n_sim`, `n_variables`, `n_obs`. It depends on [set.seed()] alone.
-#' @references Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. *Psychometrika* 30,
-#'   179-185. \doi{10.1007/BF02289447}
+#' @references Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. *Psychometrika*
+#'   30, 179-185. \doi{10.1007/BF02289447}
 #' @seealso [plot.em_fa()], which draws it as `plot(fit, "scree")`.
 #' @examples
 #' set.seed(1)
@@ -111,8 +113,8 @@ parallel_analysis <- function(x, n_obs = NULL, n_sim = NULL, quantile = 0.95, ..
   above <- apply(simulated, 1L, stats::quantile, quantile, names = FALSE)
   table <- data.frame(component = seq_along(values), eigenvalue = values, simulated = rowMeans(simulated),
                       quantile = above)
-  structure(list(n_factors = as.integer(sum(cumprod(values > above))), table = table, quantile = quantile, n_sim = n_sim,
-                 n_variables = p, n_obs = from$n), class = "em_parallel")
+  structure(list(n_factors = as.integer(sum(cumprod(values > above))), table = table, quantile = quantile,
+                 n_sim = n_sim, n_variables = p, n_obs = from$n), class = "em_parallel")
 }
 
 # Eigenvalues of the correlation matrix (the first min(p, n)), p, n.

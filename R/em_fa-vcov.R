@@ -5,10 +5,10 @@
 #'
 #' Of the means, rotated loadings, uniquenesses and factor correlations, in the order of [coef()][coef.em_fa].
 #'
-#' The observed information (of the observed cells, where values are missing) is taken at the unrotated parameters. It is
-#' singular in the q(q - 1)/2 directions of rotation, in which nothing that is rotated by a rule moves; elsewhere it is
-#' inverted. The variances of rotated loadings follow by the delta method, with the derivative of the rotation (how the
-#' criterion turns the factors as the loadings change) taken numerically (Jennrich 1973). That the rotation is
+#' The observed information (of the observed cells, where values are missing) is taken at the unrotated parameters. It
+#' is singular in the q(q - 1)/2 directions of rotation, in which nothing that is rotated by a rule moves; elsewhere it
+#' is inverted. The variances of rotated loadings follow by the delta method, with the derivative of the rotation (how
+#' the criterion turns the factors as the loadings change) taken numerically (Jennrich 1973). That the rotation is
 #' estimated too is why these standard errors differ from those of a confirmatory analysis.
 #'
 #' At a uniqueness of 0 (a Heywood case) there is none: its entries are NA, and the others are conditional on it.
@@ -37,8 +37,10 @@ vcov.em_fa <- function(object, type = "observed", standardized = FALSE, ...) {
   if (is.null(object$covmat)) require_data(object, "vcov()")
   p <- length(object$variables)
   if (p * (object$n_factors + 2) > 3000) {
-    em_abort(sprintf("The information about %d variables and %s is too large; vcov() is made for at most 3000 parameters.",
-                     p, count_of(object$n_factors, "factor")), "too_many_variables")
+    em_abort(sprintf(
+      "The information about %d variables and %s is too large; vcov() is made for at most 3000 parameters.", p,
+      count_of(object$n_factors, "factor")
+    ), "too_many_variables")
   }
   core <- fa_core(object)
   inverse <- fa_inverse_information(object, core)
@@ -69,8 +71,8 @@ fa_inverse_information <- function(fit, core) {
   information <- if (is.null(fit$covmat) && anyNA(x)) {
     fa_missing_information_(x, weights, core, fit$type, threads)
   } else {
-    data <- if (is.null(fit$covmat)) list(mean = colMeans(x), covariance = NULL, x = x, weights = weights, n = fit$nobs) else
-      c(fit$covmat[c("mean", "covariance", "n")], list(x = NULL, weights = NULL))
+    data <- fit$covmat[c("mean", "covariance", "n")]
+    if (is.null(fit$covmat)) data <- list(mean = core$mean, x = x, weights = weights, n = fit$nobs)
     fa_information_(data, core, fit$type, threads)
   }
   p <- length(core$mean)
@@ -135,8 +137,8 @@ fa_jacobian <- function(fit, core, free, standardized) {
   jacobian
 }
 
-# The map from unrotated loadings and uniquenesses near those of the fit to its coefficients (without means): standardise,
-# rotate from where the fit's rotation stands, and take the fit's order and signs.
+# The map from unrotated loadings and uniquenesses near those of the fit to its coefficients (without means):
+# standardise, rotate from where the fit's rotation stands, and take the fit's order and signs.
 fa_shape <- function(fit, core, rotation, standardized) {
   p <- length(core$mean)
   q <- ncol(core$loadings)
@@ -212,7 +214,8 @@ fa_intervals <- function(estimate, se, level, standardized, transform = TRUE) {
   if (transform && any(at)) {
     u <- estimate[at]
     half <- stats::qnorm((1 + level) / 2) * se[at] / (if (standardized) u * (1 - u) else u)
-    limits[at, ] <- if (standardized) stats::plogis(stats::qlogis(u) + cbind(-half, half)) else u * exp(cbind(-half, half))
+    both <- cbind(-half, half)
+    limits[at, ] <- if (standardized) stats::plogis(stats::qlogis(u) + both) else u * exp(both)
   }
   limits
 }

@@ -7,16 +7,16 @@
 #' \eqn{\Psi} diagonal (`type = "ppca"`: \eqn{\Psi = \sigma^2 I}).
 #'
 #' @section Algorithm:
-#' Complete data enter through their covariance matrix alone (or, where there are many variables, are used as an operator
-#' that never forms it). The EM algorithm of Rubin and Thayer (1982), with conditional maximisation for the
+#' Complete data enter through their covariance matrix alone (or, where there are many variables, are used as an
+#' operator that never forms it). The EM algorithm of Rubin and Thayer (1982), with conditional maximisation for the
 #' uniquenesses, is accelerated (see [em_control()]), never goes downhill, and is finished by Newton steps.
 #' The estimates do not depend on the units of the data: they are those of the covariance and of the correlation matrix.
 #'
 #' @section Rotation:
-#' The rotation is found for the standardised loadings (those of the correlation matrix) and applied to both. Factors are
-#' then ordered by the variance that they explain (the sum of the squares of their standardised loadings), and turned so
-#' that each column sum is positive. A rotation is a convention: the likelihood, the uniquenesses and the fitted
-#' covariance do not depend on it.
+#' The rotation is found for the standardised loadings (those of the correlation matrix) and applied to both. Factors
+#' are then ordered by the variance that they explain (the sum of the squares of their standardised loadings), and
+#' turned so that each column sum is positive. A rotation is a convention: the likelihood, the uniquenesses and the
+#' fitted covariance do not depend on it.
 #'
 #' @section Missing values:
 #' NA and NaN are missing at random: the likelihood is that of the observed cells, by pattern of missingness. Rows that
@@ -31,8 +31,8 @@
 #' look at the eigenvalues.
 #'
 #' @section What can go wrong, and is reported:
-#' * **Heywood cases.** The likelihood may be largest where a uniqueness is zero. It is reported as exactly 0, `loglik` is
-#'   the limit, the warning of class `em_warning_heywood` and `heywood` name the variables. Often there are too many
+#' * **Heywood cases.** The likelihood may be largest where a uniqueness is zero. It is reported as exactly 0, `loglik`
+#'   is the limit, the warning of class `em_warning_heywood` and `heywood` name the variables. Often there are too many
 #'   factors, or too few rows.
 #' * **Not converged**: `em_warning_not_converged`.
 #' * **Several maxima.** On small problems several starts are tried; `starts` lists them, and `summary()` says how many
@@ -42,20 +42,20 @@
 #'   `data` too); or a one-sided formula such as `~ a + log(b)` or `~ .`. Left out where there is a `covmat`.
 #' @param data For a formula: the data frame of its variables.
 #' @param subset For a formula: which rows of `data` to use, an expression in its columns.
-#' @param n_factors Whole numbers >= 1: how many factors; of several the best by BIC. Default 1 to 5. Numbers for which the
-#'   model has more parameters than a covariance matrix (\eqn{(p - q)^2 < p + q}) are left out; a single such number is
-#'   an error.
+#' @param n_factors Whole numbers >= 1: how many factors; of several the best by BIC. Default 1 to 5. Numbers for which
+#'   the model has more parameters than a covariance matrix (\eqn{(p - q)^2 < p + q}) are left out; a single such number
+#'   is an error.
 #' @param rotation "varimax" (default), "promax", "none", the name of a function of the package GPArotation such as
 #'   "oblimin", or a function of a matrix of loadings (p x q) that returns a rotated matrix, or a list with an element
 #'   `loadings`.
 #' @param scores "regression" (default; Thomson: the conditional means of the factors), "bartlett" (weighted least
 #'   squares) or "none".
-#' @param covmat NULL (default), or instead of `x` a covariance or correlation matrix, **maximum likelihood (divisor n)**,
-#'   which is used as it is; or a list with elements `cov`, and if known `n.obs` and `center`, such as
+#' @param covmat NULL (default), or instead of `x` a covariance or correlation matrix, **maximum likelihood (divisor
+#'   n)**, which is used as it is; or a list with elements `cov`, and if known `n.obs` and `center`, such as
 #'   [datasets::ability.cov] or the result of [stats::cov.wt()].
 #' @param n_obs With `covmat`: the number of rows behind it.
-#' @param weights NULL (default), or a number >= 0 for each row: observation weights. A row of weight 2 counts as two equal
-#'   rows.
+#' @param weights NULL (default), or a number >= 0 for each row: observation weights. A row of weight 2 counts as two
+#'   equal rows.
 #' @param type "fa" (default): every variable has its own uniqueness. "ppca": all have the same in the units of the data
 #'   (probabilistic principal components, Tipping and Bishop 1999). That model does depend on the units: scale the
 #'   variables first if they differ.
@@ -78,14 +78,14 @@
 #'   observe anything), `n_rows`.
 #' - `test`: list of `criterion` (\eqn{F}), `chi_square`, `chi_square_df`, `p_value`, `RMSEA`, `RMSEA_lower`,
 #'   `RMSEA_upper`, `TLI`; NA where the unrestricted covariance matrix has no estimate.
-#' - `selection`: data frame, a row for each number of factors: `n_factors`, `loglik`, `df`, `AIC`, `BIC`, the columns of
-#'   `test` but the first, `heywood` (how many), `status`.
+#' - `selection`: data frame, a row for each number of factors: `n_factors`, `loglik`, `df`, `AIC`, `BIC`, the columns
+#'   of `test` but the first, `heywood` (how many), `status`.
 #' - `saturated`: `loglik`, and for incomplete data `mean` and `covariance`, of the unrestricted normal distribution;
 #'   `independence`, the log-likelihood without factors.
 #' - `status`, `message`, `converged`, `iterations`, `evaluations` (of the map), `convergence`, `trace`, `starts`: as in
 #'   every fit.
-#' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `covmat` (list of `mean`, `covariance`, `n`, or NULL),
-#'   `weights`, `control`, `na_action`.
+#' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `covmat` (list of `mean`, `covariance`, `n`, or
+#'   NULL), `weights`, `control`, `na_action`.
 #' @references
 #' Rubin, D. B. and Thayer, D. T. (1982). EM algorithms for ML factor analysis. *Psychometrika* 47, 69-76.
 #' \doi{10.1007/BF02293851}
@@ -171,13 +171,15 @@ fit_fa <- function(input, spec, call) {
   counts <- check_n_factors(spec$n_factors, spec$default_n, p, data$n_distinct, spec$type)
   rotation <- resolve_rotation(spec$rotation)
   start <- check_fa_start(spec$start, input$variables, if (length(counts) == 1L) counts, data)
-  runs <- lapply(counts, function(q) run_fa(data, q, spec$type, fa_starts(start, q, p, data, control), control, threads))
+  runs <- lapply(counts, function(q) {
+    run_fa(data, q, spec$type, fa_starts(start, q, p, data, control), control, threads)
+  })
   saturated <- fa_saturated(data, runs[[1L]], control, threads)
   selection <- fa_selection(counts, runs, p, spec$type, data$n, saturated)
   if (!any(is.finite(selection$BIC))) {
     em_abort(sprintf(paste0(
-      "The likelihood has no maximum: %s Nothing was fitted. Use fewer factors, or leave out variables that are linear ",
-      "in others."), if (length(counts) == 1L) sprintf("%s fit the data exactly.", count_of(counts, "factor")) else
+      "The likelihood has no maximum: %s Nothing was fitted. Use fewer factors, or leave out variables that are ",
+      "linear in others."), if (length(counts) == 1L) sprintf("%s fit the data exactly.", count_of(counts, "factor")) else
         "every number of factors fits the data exactly."), "degenerate")
   }
   best <- which.min(selection$BIC)

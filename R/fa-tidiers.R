@@ -20,8 +20,8 @@
 #'   (the name in [coef()][coef.em_fa]), `estimate`, `std.error` (and `conf.low`, `conf.high`).
 #'
 #'   `glance()`: `n_factors`, `total.variance` (the share that the factors explain), `logLik`, `AIC`, `BIC` (lower is
-#'   better), `df`, `nobs`, `statistic`, `p.value`, `df.test` (of the test of fit), `RMSEA`, `TLI`, `heywood` (how many),
-#'   `converged`, `iterations`.
+#'   better), `df`, `nobs`, `statistic`, `p.value`, `df.test` (of the test of fit), `RMSEA`, `TLI`, `heywood` (how
+#'   many), `converged`, `iterations`.
 #'
 #'   `augment()`: the data with `.fs1`, `.fs2`, ....
 #' @examples

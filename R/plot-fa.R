@@ -9,8 +9,8 @@
 #'   they load most. `se = TRUE` adds 95 % intervals.
 #' * `"scree"`: eigenvalues of the correlation matrix, and mean and quantile of those of uncorrelated data (parallel
 #'   analysis, see [parallel_analysis()]).
-#' * `"biplot"`: scores of two factors as points, standardised loadings as arrows (on the scales above and on the right).
-#'   Rows with missing values are open points.
+#' * `"biplot"`: scores of two factors as points, standardised loadings as arrows (on the scales above and on the
+#'   right). Rows with missing values are open points.
 #' * `"selection"`: BIC and AIC by number of factors, the best BIC marked by a ring; open points have a Heywood case.
 #' * `"starts"`: the log-likelihood that every start reached, sorted.
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
@@ -18,8 +18,8 @@
 #' @param x A fit of [em_fa()], or for `"scree"` the result of [parallel_analysis()].
 #' @param type What to plot, see the details. Default `"loadings"`.
 #' @param factors For `"loadings"` and `"biplot"`: numbers of the factors. Default: the first 6 and the first 2.
-#' @param variables For `"loadings"` and `"biplot"`: names or numbers of the variables. Default: the 40 (biplot: 30) with
-#'   the largest loadings.
+#' @param variables For `"loadings"` and `"biplot"`: names or numbers of the variables. Default: the 40 (biplot: 30)
+#'   with the largest loadings.
 #' @param se For `"loadings"`: TRUE adds 95 % intervals. Default FALSE.
 #' @param n_sim,quantile For `"scree"`: see [parallel_analysis()].
 #' @param max_points The most rows that are drawn; of more, an even selection. Default 5000.
@@ -107,8 +107,8 @@ plot_fa_loadings <- function(fit, data, look) {
   size <- min(0.9, max(0.5, 26 / p))
   # the names need room beside the first panel alone
   room <- max(graphics::strwidth(labels, "inches", cex = size)) + 0.15
-  graphics::par(mfrow = c(1L, q), mar = c(3.4, 0.4, 2, 0.4), omi = c(0, room, 0.45, 0.05), mgp = c(2, 0.5, 0), tcl = -0.25,
-                cex = 1)
+  graphics::par(mfrow = c(1L, q), mar = c(3.4, 0.4, 2, 0.4), omi = c(0, room, 0.45, 0.05), mgp = c(2, 0.5, 0),
+                tcl = -0.25, cex = 1)
   reach <- max(1, abs(data$loadings), if (!is.null(data$se)) abs(data$loadings) + 1.96 * data$se, na.rm = TRUE)
   colour <- em_palette(2)
   y <- rev(seq_len(p))
@@ -126,11 +126,13 @@ plot_fa_loadings <- function(fit, data, look) {
       graphics::segments(value - 1.96 * data$se[, k], y, value + 1.96 * data$se[, k], y, col = "grey15", lwd = 1.3)
     }
     graphics::axis(1, at = c(-1, -0.5, 0, 0.5, 1), labels = c("-1", "", "0", "", "1"), cex.axis = 0.8)
-    if (k == 1L) graphics::axis(2, at = y, labels = labels, las = 1, tick = FALSE, line = -0.6, cex.axis = size, gap.axis = -1)
+    if (k == 1L) {
+      graphics::axis(2, at = y, labels = labels, las = 1, tick = FALSE, line = -0.6, cex.axis = size, gap.axis = -1)
+    }
     graphics::mtext(data$factors[k], side = 3, line = 0.3, cex = 0.95)
   }
-  title <- if (is.null(look$main)) paste0("Standardised loadings", if (fit$n_factors > 1L) paste0(" (", fit$rotation, ")")) else
-    look$main
+  title <- if (!is.null(look$main)) look$main else
+    paste0("Standardised loadings", if (fit$n_factors > 1L) paste0(" (", fit$rotation, ")"))
   graphics::mtext(title, side = 3, outer = TRUE, line = 0.6, adj = 0, font = 2, cex = 1.15, at = 0)
   graphics::mtext("loading", side = 1, outer = TRUE, line = -1.1, cex = 0.9)
 }
@@ -146,11 +148,12 @@ fa_biplot_data <- function(fit, factors, variables, max_points) {
   note <- ""
   if (!is.null(fit$data)) {
     rows <- rows_to_draw(nrow(fit$data), max_points)
-    scores <- if (is.null(fit$scores)) fa_scores(fit$data[rows, , drop = FALSE], fit, "regression",
-                                                 resolve_threads(fit$control), NULL) else fit$scores[rows, , drop = FALSE]
-    shown <- rowSums(!is.na(fit$data[rows, , drop = FALSE])) > 0L & !is.na(rowSums(scores))
+    x <- fit$data[rows, , drop = FALSE]
+    scores <- if (!is.null(fit$scores)) fit$scores[rows, , drop = FALSE] else
+      fa_scores(x, fit, "regression", resolve_threads(fit$control), NULL)
+    shown <- rowSums(!is.na(x)) > 0L & !is.na(rowSums(scores))
     points <- unname(scores[shown, factors, drop = FALSE])
-    incomplete <- unname(rowSums(is.na(fit$data[rows[shown], , drop = FALSE])) > 0L)
+    incomplete <- unname(rowSums(is.na(x[shown, , drop = FALSE])) > 0L)
     note <- thinning_note(length(rows), nrow(fit$data))
   }
   # how many units of the scores one unit of a loading is
@@ -181,7 +184,9 @@ plot_fa_biplot <- function(fit, data, look) {
   if (scored) {
     at <- pretty(reach / data$ratio, 5)
     at <- at[abs(at) <= reach[2L] / data$ratio]
-    for (side in 3:4) graphics::axis(side, at = at * data$ratio, labels = at, col = colour, col.axis = colour, cex.axis = 0.8)
+    for (side in 3:4) {
+      graphics::axis(side, at = at * data$ratio, labels = at, col = colour, col.axis = colour, cex.axis = 0.8)
+    }
   }
   graphics::title(main = if (is.null(look$main)) paste0("Biplot of ", data$factors[1L], " and ", data$factors[2L]) else
     look$main, adj = 0, line = 3.2, font.main = 2, cex.main = 1.15)
@@ -204,8 +209,8 @@ plot_scree <- function(parallel, n_factors, look, most = 25L) {
                    bg = ifelse(t$component <= parallel$n_factors, colour[1L], "white"))
   panel_title(look, paste0("Scree plot: parallel analysis suggests ", count_of(parallel$n_factors, "factor")),
               if (is.null(n_factors)) "" else paste("dotted: the fit has", n_factors))
-  legend_above(c("data", "noise, mean", paste0("noise, ", format(100 * parallel$quantile), " %")), lty = c(1, 2, 1), lwd = 1.6,
-               pch = c(21, NA, NA), pt.bg = colour[1L], col = colour[c(1L, 2L, 2L)], seg.len = 1.6, show = look$legend)
+  legend_above(c("data", "noise, mean", paste0("noise, ", format(100 * parallel$quantile), " %")), lty = c(1, 2, 1),
+               lwd = 1.6, pch = c(21, NA, NA), pt.bg = colour[1L], col = colour[c(1L, 2L, 2L)], seg.len = 1.6, show = look$legend)
 }
 
 # The table of numbers of factors, or an error where there is nothing to compare.

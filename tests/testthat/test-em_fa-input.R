@@ -40,7 +40,8 @@ test_that("a covariance matrix must be one", {
   e <- expect_error(em_fa(covmat = indefinite, n_obs = 50, n_factors = 1), "smallest eigenvalue is -1",
                     class = "em_error_covmat")
   expect_equal(e$eigenvalue, -1)
-  expect_error(em_fa(covmat = matrix(1, 4, 4), n_obs = 50, n_factors = 1), "positive definite", class = "em_error_covmat")
+  expect_error(em_fa(covmat = matrix(1, 4, 4), n_obs = 50, n_factors = 1), "positive definite",
+               class = "em_error_covmat")
   skew <- s
   skew[1, 2] <- skew[1, 2] + 1
   expect_error(em_fa(covmat = skew, n_obs = 50, n_factors = 1), "symmetric", class = "em_error_covmat")
@@ -102,7 +103,8 @@ test_that("other arguments are checked", {
   expect_error(em_fa(x, factors = 2), "factors", class = "em_error_unused_argument")
   expect_error(em_fa(x, 2, start = 1:6), class = "em_error_start")
   expect_error(em_fa(x, 2, start = list(loadings = diag(6))), "uniquenesses", class = "em_error_start")
-  expect_error(em_fa(x, 2, start = list(uniquenesses = rep(1, 6), loadings = diag(6))), "6 x 2", class = "em_error_start")
+  expect_error(em_fa(x, 2, start = list(uniquenesses = rep(1, 6), loadings = diag(6))), "6 x 2",
+               class = "em_error_start")
   expect_error(em_fa(x, 2, start = list(uniquenesses = rep(-1, 6))), class = "em_error_start")
   expect_error(em_fa(x, 2, start = list(uniquenesses = rep(1, 6), mean = 1)), class = "em_error_start")
 })

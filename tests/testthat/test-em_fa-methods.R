@@ -11,7 +11,8 @@ ability <- em_fa(covmat = datasets::ability.cov, n_factors = 2, rotation = "prom
 
 test_that("coefficients are the parameters in order, with names", {
   expect_equal(unname(coef(fit)), c(mu, lambda, psi))
-  expect_identical(names(coef(fit))[c(1, 10, 19, 37)], c("mean[v1]", "loading[v1,1]", "loading[v1,2]", "uniqueness[v1]"))
+  expect_identical(names(coef(fit))[c(1, 10, 19, 37)],
+                   c("mean[v1]", "loading[v1,1]", "loading[v1,2]", "uniqueness[v1]"))
   standard <- coef(fit, standardized = TRUE)
   expect_equal(unname(standard), c(lambda / sqrt(diag(sigma)), psi / diag(sigma)))
   expect_identical(tail(names(coef(ability)), 1), "correlation[2,1]")
@@ -54,8 +55,8 @@ test_that("scores of oblique factors are those of their definition", {
   phi <- unname(oblique$factor_correlation)
   i <- which(rowSums(is.na(x)) == 0)[1]
   r <- x[i, ] - unname(oblique$parameters$mean)
-  expect_equal(unname(predict(oblique, scores = "regression")[i, ]), drop(phi %*% t(l) %*% solve(fa_implied(oblique), r)),
-               tolerance = 1e-8)
+  expect_equal(unname(predict(oblique, scores = "regression")[i, ]),
+               drop(phi %*% t(l) %*% solve(fa_implied(oblique), r)), tolerance = 1e-8)
   w <- l / unname(oblique$parameters$uniquenesses)
   expect_equal(unname(oblique$scores[i, ]), drop(solve(t(l) %*% w, t(w) %*% r)), tolerance = 1e-8)
   expect_identical(predict(oblique), oblique$scores)
