@@ -71,7 +71,7 @@ fa_inverse_information <- function(fit, core) {
   information <- if (is.null(fit$covmat) && anyNA(x)) {
     fa_missing_information_(x, weights, core, fit$type, threads)
   } else {
-    data <- fit$covmat[c("mean", "covariance", "n")]
+    data <- c(fit$covmat[c("mean", "covariance", "n")], list(x = NULL, weights = NULL))
     if (is.null(fit$covmat)) data <- list(mean = core$mean, x = x, weights = weights, n = fit$nobs)
     fa_information_(data, core, fit$type, threads)
   }
