@@ -12,7 +12,7 @@
 #'   `uniqueness[variable]`, `correlation[factor,factor]`.
 #' @seealso [vcov.em_fa()], [confint.em_fa()]
 #' @examples
-#' fit <- em_fa(mtcars[, 1:7], n_factors = 2)
+#' fit <- em_fa(mtcars, n_factors = 2)
 #' coef(fit, standardized = TRUE)
 #' @export
 coef.em_fa <- function(object, standardized = FALSE, ...) {
@@ -47,7 +47,7 @@ fa_core <- function(fit) {
 #' @param ... Unused, and an error.
 #' @return An object of class `logLik`, with attributes `df` and `nobs`.
 #' @examples
-#' fit <- em_fa(mtcars[1:24, 1:7], n_factors = 2)
+#' fit <- em_fa(mtcars[1:24, ], n_factors = 2)
 #' logLik(fit)
 #' logLik(fit, newdata = mtcars[25:32, ])
 #' @export
@@ -71,7 +71,7 @@ logLik.em_fa <- function(object, newdata = NULL, ...) {
 #' @param ... Unused, and an error.
 #' @return A matrix. Residual covariances have 0 on the diagonal up to rounding, except in Heywood cases and for "ppca".
 #' @examples
-#' fit <- em_fa(mtcars[, 1:7], n_factors = 2)
+#' fit <- em_fa(mtcars, n_factors = 2)
 #' round(residuals(fit), 3)
 #' @export
 residuals.em_fa <- function(object, type = c("correlation", "covariance", "response"), ...) {

@@ -20,7 +20,7 @@
 #'   loadings, proportion, cumulative), `factor_correlation`, `test`, `selection`, `report` (named sentences), `fit`.
 #' @seealso [plot.em_fa()]
 #' @examples
-#' fit <- em_fa(mtcars[, 1:7], n_factors = 2)
+#' fit <- em_fa(mtcars, n_factors = 2)
 #' print(fit, cutoff = 0.3, sort = TRUE)
 #' summary(fit)
 #' @name print.em_fa

@@ -25,7 +25,7 @@
 #'
 #'   `augment()`: the data with `.fs1`, `.fs2`, ....
 #' @examples
-#' fit <- em_fa(mtcars[, 1:7], n_factors = 2)
+#' fit <- em_fa(mtcars, n_factors = 2)
 #' tidy(fit)
 #' glance(fit)
 #' head(augment(fit))
