@@ -92,8 +92,9 @@ fa_data <- function(input, threads) {
   weights <- check_weights(input$weights, nrow(x))
   if (ncol(x) < 3L) too_few_variables(ncol(x))
   # A correlation matrix of many variables is not needed here.
-  if (ncol(x) <= 200L) check_data(x, input$variables, weights, 2L, threads) else
+  look <- if (ncol(x) <= 200L) check_data(x, input$variables, weights, 2L, threads) else
     check_data(x, input$variables, weights, look = column_look(x))
+  check_copies(look$correlation, input$variables)
   gaps <- anyNA(x)
   used <- rep(TRUE, nrow(x))
   if (gaps) used <- rowSums(!is.na(x)) > 0L
@@ -105,6 +106,17 @@ fa_data <- function(input, threads) {
   centre <- if (missing) numeric(ncol(x)) else if (is.null(w)) colMeans(kept) else colSums(kept * w) / sum(w)
   list(x = kept, weights = w, weights_given = weights, n = if (is.null(w)) nrow(kept) else sum(w), mean = centre,
        covariance = NULL, n_distinct = nrow(kept), missing = missing)
+}
+
+# With two variables that are one the likelihood of any factor model grows without bound.
+check_copies <- function(correlation, variables) {
+  if (is.null(correlation)) return(invisible())
+  same <- which(abs(correlation) > 1 - 1e-12 & upper.tri(correlation), arr.ind = TRUE)
+  if (nrow(same) == 0L) return(invisible())
+  pair <- variables[same[1L, ]]
+  em_abort(sprintf(paste0(
+    "The likelihood has no maximum: columns %s and %s are the same up to their units. Nothing was fitted. ",
+    "Leave one of them out."), dQuote(pair[1L], FALSE), dQuote(pair[2L], FALSE)), "degenerate", columns = pair)
 }
 
 # What check_data() looks at, without a correlation matrix.

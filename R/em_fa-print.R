@@ -149,7 +149,7 @@ fa_test_sentence <- function(x) {
 wrap_whole <- function(text) gsub("~", " ", strwrap(text, exdent = 2), fixed = TRUE)
 
 fa_ending <- function(x) {
-  c(if (length(x$heywood)) paste0("HEYWOOD: the uniqueness of ", abbreviate_list(x$heywood, 4L), " is 0."),
+  c(if (length(x$heywood)) paste0("HEYWOOD: the ", heywood_words(x$heywood), " 0."),
     convergence_line(x))
 }
 
@@ -212,8 +212,7 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
                                              count_of(sum(rowSums(is.na(x$data)) > 0), "row"), "."),
     rows = if (x$nobs <= p) paste0("only ", format(x$nobs), " for ", p, " variables: the sample covariance matrix is ",
                                    "singular, and only the model makes the estimates unique."),
-    heywood = if (length(x$heywood)) paste0("the uniqueness of ", abbreviate_list(x$heywood),
-                                            " is 0: too many factors, or too few rows?") else
+    heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood), " 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
     "weak factors" = if (length(weak)) paste0(
       abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",

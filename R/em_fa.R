@@ -233,6 +233,12 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
 
 factor_names <- function(q) paste0("Factor", seq_len(q))
 
+# "uniqueness of a is", "uniquenesses of a, b are".
+heywood_words <- function(names) {
+  paste(if (length(names) == 1L) "uniqueness of" else "uniquenesses of", abbreviate_list(names),
+        if (length(names) == 1L) "is" else "are")
+}
+
 warn_fa <- function(fit) {
   if (!fit$converged) {
     em_warn(sprintf("The fit %s. Raise `max_iter`, or try another `acceleration`, in em_control().", fit$message),
@@ -240,9 +246,9 @@ warn_fa <- function(fit) {
   }
   if (length(fit$heywood) > 0L) {
     em_warn(sprintf(paste0(
-      "Heywood case: with %s the likelihood is largest where the uniqueness of %s is 0, which is where it was left. ",
+      "Heywood case: with %s the likelihood is largest where the %s 0, which is where it was left. ",
       "Try fewer factors, or other variables."
-    ), count_of(fit$n_factors, "factor"), abbreviate_list(dQuote(fit$heywood, FALSE))), "heywood",
+    ), count_of(fit$n_factors, "factor"), heywood_words(dQuote(fit$heywood, FALSE))), "heywood",
     variables = fit$heywood)
   }
 }

@@ -47,5 +47,6 @@ hide_fa_path <- function(lines) {
   text <- paste(lines, collapse = "\n")
   text <- gsub("after [0-9]+ iterations?", "after <n> iterations", text)
   text <- gsub("(?s)yes, [0-9]+ iterations?.*?\n(  starts)", "yes, <path>\n\\1", text, perl = TRUE)
+  text <- gsub("[0-9]+ of [0-9]+ (reached|starts agree)", "<n> of <n> \\1", text)
   strsplit(text, "\n")[[1]]
 }

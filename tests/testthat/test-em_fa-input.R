@@ -69,6 +69,8 @@ test_that("data must be numeric, finite and vary", {
   empty <- x
   empty[, 2] <- NA
   expect_error(em_fa(empty), "\"v2\" has no observed value", class = "em_error_all_missing")
+  expect_error(em_fa(cbind(x, copy = 2 - 3 * x[, "v4"])), "\"v4\" and \"copy\" are the same",
+               class = "em_error_degenerate")
   expect_error(em_fa(x, weights = 1:3), class = "em_error_weights")
   expect_error(em_fa(x, weights = replace(rep(1, 60), 2, -1)), class = "em_error_weights")
   expect_error(em_fa("a"), class = "em_error")
