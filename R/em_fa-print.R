@@ -212,7 +212,8 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
                                              count_of(sum(rowSums(is.na(x$data)) > 0), "row"), "."),
     rows = if (x$nobs <= p) paste0("only ", format(x$nobs), " for ", p, " variables: the sample covariance matrix is ",
                                    "singular, and only the model makes the estimates unique."),
-    heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood), " 0: too many factors, or too few rows?") else
+    heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood),
+                                            " 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
     "weak factors" = if (length(weak)) paste0(
       abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",

@@ -179,7 +179,8 @@ fit_fa <- function(input, spec, call) {
   if (!any(is.finite(selection$BIC))) {
     em_abort(sprintf(paste0(
       "The likelihood has no maximum: %s Nothing was fitted. Use fewer factors, or leave out variables that are ",
-      "linear in others."), if (length(counts) == 1L) sprintf("%s fit the data exactly.", count_of(counts, "factor")) else
+      "linear in others."), if (length(counts) == 1L) sprintf("%s fit the data exactly.", count_of(counts,
+        "factor")) else
         "every number of factors fits the data exactly."), "degenerate")
   }
   best <- which.min(selection$BIC)

@@ -210,7 +210,8 @@ plot_scree <- function(parallel, n_factors, look, most = 25L) {
   panel_title(look, paste0("Scree plot: parallel analysis suggests ", count_of(parallel$n_factors, "factor")),
               if (is.null(n_factors)) "" else paste("dotted: the fit has", n_factors))
   legend_above(c("data", "noise, mean", paste0("noise, ", format(100 * parallel$quantile), " %")), lty = c(1, 2, 1),
-               lwd = 1.6, pch = c(21, NA, NA), pt.bg = colour[1L], col = colour[c(1L, 2L, 2L)], seg.len = 1.6, show = look$legend)
+               lwd = 1.6, pch = c(21, NA, NA), pt.bg = colour[1L], col = colour[c(1L, 2L, 2L)], seg.len = 1.6,
+               show = look$legend)
 }
 
 # The table of numbers of factors, or an error where there is nothing to compare.
