@@ -87,8 +87,8 @@ class FactorProblem {
 }  // namespace
 
 // Factor analysis ("fa") or probabilistic principal components ("ppca") of complete data. data: mean (p) and covariance
-// (p x p, divisor n) or x (n x p) with weights (n or NULL); n. starts: lists of method ("default", "random", ...) and, as
-// they have them, uniquenesses (p), loadings (p x q), key (of random ones).
+// (p x p, divisor n) or x (n x p) with weights (n or NULL); n. starts: lists of method ("default", "random", ...) and,
+// as they have them, uniquenesses (p), loadings (p x q), key (of random ones, some of which become "boundary" ones).
 // [[Rcpp::export(rng = false)]]
 Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List starts, Rcpp::List control, int threads,
                         SEXP show) {

@@ -1,5 +1,5 @@
-# Factor analysis of complete data, through the glue. Oracles: the likelihood by definition, its stationarity conditions,
-# factanal(), eigen(), and numeric second derivatives.
+# Factor analysis of complete data, through the glue. Oracles: the likelihood by definition, its stationarity
+# conditions, factanal(), eigen(), and numeric second derivatives.
 
 fa_control <- function(tol = 1e-12, max_iter = 500L, accelerator = "anderson") {
   list(tol = tol, max_iter = max_iter, accelerator = accelerator, n_short = 15L, n_polish = 5L)
@@ -59,7 +59,8 @@ test_that("uniquenesses and loadings are a stationary point to the last digits",
   s <- ml_covariance(cars)
   fit <- fit_covariance(s, 32, 2)
   expect_lt(max(abs(fit$parameters$uniquenesses / diag(s) -
-    c(.16715725, .06975054, .09578116, .14285056, .29780937, .16790785, .15001180, .25582658, .17096915, .24567634, .38576959))),
+    c(.16715725, .06975054, .09578116, .14285056, .29780937, .16790785, .15001180, .25582658, .17096915, .24567634,
+      .38576959))),
     2e-8)
   expect_lt(score_size(fit$parameters, s), 1e-11)
 })
@@ -93,7 +94,8 @@ test_that("several starts find a higher maximum than the first one, and the tabl
 
 test_that("a uniqueness that vanishes is exactly 0, with the supremum of the likelihood", {
   s <- ml_covariance(as.matrix(swiss))
-  fit <- fit_covariance(s, 47, 2, starts = list(list(method = "user", uniquenesses = c(.01, .5, .3, .5, .3, .9) * diag(s))))
+  near <- list(method = "user", uniquenesses = c(.01, .5, .3, .5, .3, .9) * diag(s))
+  fit <- fit_covariance(s, 47, 2, starts = list(near))
   expect_identical(fit$heywood, 1L)
   expect_identical(fit$parameters$uniquenesses[1], 0)
   expect_lt(abs(fit$loglik + 1026.3268), 1e-4)
@@ -149,7 +151,8 @@ test_that("five variables with two factors end at a finite likelihood that its d
     fit <- fit_rows(x, 2)
     expect_identical(fit$status, "converged")
     expect_true(all(is.finite(unlist(fit$parameters))))
-    expect_equal(fit$loglik, loglik_by_definition(model_covariance(fit$parameters), ml_covariance(x), 15), tolerance = 1e-10)
+    by_definition <- loglik_by_definition(model_covariance(fit$parameters), ml_covariance(x), 15)
+    expect_equal(fit$loglik, by_definition, tolerance = 1e-10)
   }
 })
 
@@ -216,10 +219,12 @@ test_that("units change the parameters as they must and nothing else", {
 
 test_that("no iterations evaluate the start", {
   psi <- seq(0.2, 0.7, 0.1) * diag(ability.cov$cov)
-  fit <- fit_covariance(ability.cov$cov, 112, 2, max_iter = 0L, starts = list(list(method = "user", uniquenesses = psi)))
+  start <- list(method = "user", uniquenesses = psi)
+  fit <- fit_covariance(ability.cov$cov, 112, 2, max_iter = 0L, starts = list(start))
   expect_identical(fit$iterations, 0L)
   expect_equal(fit$parameters$uniquenesses, unname(psi))
-  expect_equal(fit$loglik, loglik_by_definition(model_covariance(fit$parameters), ability.cov$cov, 112), tolerance = 1e-12)
+  by_definition <- loglik_by_definition(model_covariance(fit$parameters), ability.cov$cov, 112)
+  expect_equal(fit$loglik, by_definition, tolerance = 1e-12)
 })
 
 test_that("probabilistic principal components have the closed form of Tipping and Bishop", {
@@ -241,9 +246,11 @@ test_that("the information is minus the second derivative of the log-likelihood"
   n <- 50
   p <- 5
   set.seed(1)
-  parameters <- list(mean = colMeans(x) + 0.3 * rnorm(p), loadings = matrix(rnorm(2 * p), p), uniquenesses = runif(p, 0.5, 2))
+  parameters <- list(mean = colMeans(x) + 0.3 * rnorm(p), loadings = matrix(rnorm(2 * p), p),
+                     uniquenesses = runif(p, 0.5, 2))
   loglik <- function(theta) {
-    at <- list(loadings = matrix(theta[p + seq_len(2 * p)], p), uniquenesses = rep_len(exp(theta[-seq_len(3 * p)]), p))
+    at <- list(loadings = matrix(theta[p + seq_len(2 * p)], p),
+               uniquenesses = rep_len(exp(theta[-seq_len(3 * p)]), p))
     shift <- colMeans(x) - theta[seq_len(p)]
     loglik_by_definition(model_covariance(at), ml_covariance(x) + tcrossprod(shift), n)
   }
@@ -266,7 +273,8 @@ test_that("the information is minus the second derivative of the log-likelihood"
   theta <- c(parameters$mean, parameters$loadings, log(parameters$uniquenesses))
   information <- fa_information_(data, parameters, "fa", 1L)
   compare_information(theta, information)
-  expect_equal(fa_information_(list(x = x, weights = NULL, n = n), parameters, "fa", 1L), information, tolerance = 1e-10)
+  of_rows <- fa_information_(list(x = x, weights = NULL, n = n), parameters, "fa", 1L)
+  expect_equal(of_rows, information, tolerance = 1e-10)
   parameters$uniquenesses <- rep(1.3, p)
   compare_information(c(theta[seq_len(3 * p)], log(1.3)), fa_information_(data, parameters, "ppca", 1L))
 })

@@ -11,14 +11,15 @@
 
 namespace emkit {
 
-// The model Sigma = Lambda Lambda' + diag(psi) as a function of psi alone: given psi the best Lambda is an eigen-solution
-// (Lawley and Maxwell 1971), which the E-step finds, and the M-step is a Newton step on log psi (Joreskog 1967). Halved too
-// often it becomes EM's own update (Rubin and Thayer 1982), which never goes downhill. Labels are those of formulas.Rmd.
+// The model Sigma = Lambda Lambda' + diag(psi) as a function of psi alone: given psi the best Lambda is an
+// eigen-solution (Lawley and Maxwell 1971), which the E-step finds, and the M-step is a Newton step on log psi
+// (Joreskog 1967). Halved too often it becomes EM's own update (Rubin and Thayer 1982), which never goes downhill.
+// Labels are those of formulas.Rmd.
 //
 // A uniqueness may be 0 (a Heywood case). The variables of that set, the boundary, at most q of them, are factors
-// themselves: the likelihood is that of a saturated normal distribution of them, and of a factor model with as many factors
-// fewer for the residuals of all others (FA7). A uniqueness that shrinks is set to 0 if the likelihood is higher there, and
-// let go again if the likelihood then rises with it.
+// themselves: the likelihood is that of a saturated normal distribution of them, and of a factor model with as many
+// factors fewer for the residuals of all others (FA7). A uniqueness that shrinks is set to 0 if the likelihood is
+// higher there, and let go again if the likelihood then rises with it.
 class FactorAnalysis final : public EmModel {
  public:
   struct State {
@@ -31,8 +32,9 @@ class FactorAnalysis final : public EmModel {
       : moments_(moments), q_(n_factors), n_(n), threads_(threads),
         tested_(VectorXd::Constant(moments.size(), std::numeric_limits<double>::infinity())) {}
 
-  // Up to so many variables every eigenpair is found, for the exact Hessian.
-  static constexpr Index kDenseVariables = 64;
+  // Whether every eigenpair is found, for the exact Hessian: few variables, or too many factors for the approximation,
+  // which lives on the others' eigenvalues being about 1 and averaging out.
+  static bool dense(Index p, Index q) { return p <= 64 || (p <= 256 && p <= 12 * q); }
 
   const State& state() const { return state_; }
   bool set_state(const State& state) {
@@ -81,8 +83,8 @@ class FactorAnalysis final : public EmModel {
     return true;
   }
 
-  // Coordinates: log psi; of the boundary, 0. None after a move to or from the boundary, nor after a Newton step with the
-  // exact Hessian, which extrapolation would only spoil.
+  // Coordinates: log psi; of the boundary, 0. None after a move to or from the boundary, nor after a Newton step with
+  // the exact Hessian, which extrapolation would only spoil.
   size_t n_packed() const override { return static_cast<size_t>(moments_.size()); }
   bool pack(double* point) const override {
     if (moved_face_ || exact_) return false;
@@ -91,7 +93,7 @@ class FactorAnalysis final : public EmModel {
   }
   bool unpack(const double* point) override {
     VectorXd psi = VectorXd::Zero(moments_.size());
-    for (Index j : face_->rest) {
+    for (Index j : face_->parts.rest) {
       psi(j) = std::exp(point[j]);
       const double share = psi(j) / moments_.variances()(j);
       if (!(share > kLeastShare) || !(share < kLargestShare)) return false;
@@ -120,37 +122,35 @@ class FactorAnalysis final : public EmModel {
 
   const std::vector<Index>& boundary() const { return state_.boundary; }
 
-  // p x q in canonical form: Lambda' Psi^-1 Lambda diagonal, decreasing; columns of boundary variables first. At the point
-  // of the last e_step().
+  // p x q in canonical form: Lambda' Psi^-1 Lambda diagonal, decreasing; columns of boundary variables first. At the
+  // point of the last e_step().
   MatrixXd loadings() const {
+    const std::vector<Index>& rest = face_->parts.rest;
     const Index b = static_cast<Index>(state_.boundary.size());
     MatrixXd lambda = MatrixXd::Zero(moments_.size(), q_);
     if (b > 0) {
-      // Regressions of all variables on orthogonalised boundary variables.
-      const MatrixXd s = boundary_products();
-      MatrixXd inner(b, b);
-      for (Index j = 0; j < b; ++j) inner.row(j) = s.row(state_.boundary[static_cast<size_t>(j)]);
-      const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(inner);
-      const MatrixXd vectors = solver.eigenvectors().rowwise().reverse();
+      // Principal components of the boundary variables, and the regressions of all others on them.
+      const Eigen::SelfAdjointEigenSolver<MatrixXd> solver(face_->parts.inner);
       const VectorXd roots = solver.eigenvalues().reverse().cwiseSqrt();
-      lambda.leftCols(b) = s * vectors * roots.cwiseInverse().asDiagonal();
+      const MatrixXd own = solver.eigenvectors().rowwise().reverse() * roots.asDiagonal();
+      const MatrixXd others =
+          face_->parts.cross * solver.eigenvectors().rowwise().reverse() * roots.cwiseInverse().asDiagonal();
+      for (Index j = 0; j < b; ++j) lambda.row(state_.boundary[static_cast<size_t>(j)]).head(b) = own.row(j);
+      for (Index i = 0; i < others.rows(); ++i) lambda.row(rest[static_cast<size_t>(i)]).head(b) = others.row(i);
     }
     const VectorXd psi = gather(state_.psi);
     for (Index k = 0; k < profile_.active; ++k) {
       const VectorXd column =
           std::sqrt(profile_.gamma(k) - 1.0) * psi.cwiseSqrt().cwiseProduct(profile_.omega.col(k));
-      for (size_t i = 0; i < face_->rest.size(); ++i) lambda(face_->rest[i], b + k) = column(static_cast<Index>(i));
+      for (size_t i = 0; i < rest.size(); ++i) lambda(rest[i], b + k) = column(static_cast<Index>(i));
     }
     return lambda;
   }
 
-  // log |Sigma| + tr Sigma^-1 S of the last point, boundary included.
-  double discrepancy() const { return face_->value + profile_.value; }
-
  private:
   // A boundary set, and the moments of all other variables given it.
   struct Face {
-    std::vector<Index> rest;
+    FactorMoments::Split parts;
     Index factors = 0;
     double value = 0.0;  // log |S_bb| + |b|
     const FactorMoments* whole = nullptr;
@@ -160,24 +160,19 @@ class FactorAnalysis final : public EmModel {
 
   bool make_face(const std::vector<Index>& boundary, std::shared_ptr<const Face>& out) {
     auto face = std::make_shared<Face>();
-    face->rest = moments_.complement(boundary);
+    face->parts = moments_.split(boundary, threads_);
     face->factors = q_ - static_cast<Index>(boundary.size());
     if (boundary.empty()) {
       face->whole = &moments_;
     } else {
       Index singular = 0;
-      if (!moments_.given(boundary, threads_, face->residual, singular)) {
+      if (!moments_.given(boundary, face->parts, face->residual, singular)) {
         degeneracy_.kind = Degeneracy::Kind::kSingular;
         degeneracy_.component = static_cast<size_t>(singular);
         return false;
       }
-      MatrixXd inner(static_cast<Index>(boundary.size()), static_cast<Index>(boundary.size()));
-      MatrixXd units = MatrixXd::Zero(moments_.size(), inner.cols());
-      for (Index j = 0; j < inner.cols(); ++j) units(boundary[static_cast<size_t>(j)], j) = 1.0;
-      const MatrixXd s = moments_.product(units, threads_);
-      for (Index j = 0; j < inner.cols(); ++j) inner.row(j) = s.row(boundary[static_cast<size_t>(j)]);
-      const MatrixXd root = inner.llt().matrixL();
-      face->value = 2.0 * root.diagonal().array().log().sum() + static_cast<double>(inner.cols());
+      const MatrixXd root = face->parts.inner.llt().matrixL();
+      face->value = 2.0 * root.diagonal().array().log().sum() + static_cast<double>(boundary.size());
     }
     out = face;
     return true;
@@ -187,16 +182,17 @@ class FactorAnalysis final : public EmModel {
     return -0.5 * n_ * (static_cast<double>(moments_.size()) * kLog2Pi + face.value + profile);
   }
 
+  // Between all variables and those off the boundary.
   VectorXd gather(const VectorXd& psi) const { return gather(*face_, psi); }
-  VectorXd gather(const Face& face, const VectorXd& psi) const {
-    VectorXd out(static_cast<Index>(face.rest.size()));
-    for (size_t i = 0; i < face.rest.size(); ++i) out(static_cast<Index>(i)) = psi(face.rest[i]);
+  static VectorXd gather(const Face& face, const VectorXd& psi) {
+    VectorXd out(face.parts.cross.rows());
+    for (Index i = 0; i < out.size(); ++i) out(i) = psi(face.parts.rest[static_cast<size_t>(i)]);
     return out;
   }
   VectorXd spread(const VectorXd& rest) const { return spread(*face_, rest); }
   VectorXd spread(const Face& face, const VectorXd& rest) const {
     VectorXd out = VectorXd::Zero(moments_.size());
-    for (size_t i = 0; i < face.rest.size(); ++i) out(face.rest[i]) = rest(static_cast<Index>(i));
+    for (Index i = 0; i < rest.size(); ++i) out(face.parts.rest[static_cast<size_t>(i)]) = rest(i);
     return out;
   }
 
@@ -211,7 +207,7 @@ class FactorAnalysis final : public EmModel {
       return f;
     }
     Eigenpairs pairs;
-    if (s.formed() && s.size() <= kDenseVariables) {
+    if (s.formed() && dense(s.size(), q_)) {
       pairs = all_eigenpairs(root.asDiagonal() * s.matrix() * root.asDiagonal());
     } else {
       const auto apply = [&](const MatrixXd& v) -> MatrixXd {
@@ -241,7 +237,7 @@ class FactorAnalysis final : public EmModel {
   bool reach_boundary(const VectorXd& psi) {
     for (Index i = 0; i < psi.size(); ++i) {
       const double share = psi(i) / face_->moments().variances()(i);
-      const Index j = face_->rest[static_cast<size_t>(i)];
+      const Index j = face_->parts.rest[static_cast<size_t>(i)];
       if (!(share < kSmallShare && share < 0.5 * tested_(j)) || !(gradient_(i) > 0.0)) continue;
       tested_(j) = share;
       std::vector<Index> boundary = state_.boundary;
@@ -269,14 +265,9 @@ class FactorAnalysis final : public EmModel {
     return false;
   }
 
-  // The derivatives of log |Sigma| + tr Sigma^-1 S by the boundary's psi, times the variances of these variables (FA8).
+  // The derivatives of log |Sigma| + tr Sigma^-1 S by the boundary's psi, times these variables' variances (FA8).
   VectorXd boundary_slopes() const {
-    const Index b = static_cast<Index>(state_.boundary.size());
-    const MatrixXd s = boundary_products();
-    MatrixXd inner(b, b), cross(static_cast<Index>(face_->rest.size()), b);
-    for (Index j = 0; j < b; ++j) inner.row(j) = s.row(state_.boundary[static_cast<size_t>(j)]);
-    for (size_t i = 0; i < face_->rest.size(); ++i) cross.row(static_cast<Index>(i)) = s.row(face_->rest[i]);
-    const MatrixXd coefficients = inner.llt().solve(cross.transpose()).transpose();
+    const MatrixXd coefficients = face_->parts.inner.llt().solve(face_->parts.cross.transpose()).transpose();
     // W c with W the inverse of the residuals' model covariance.
     const VectorXd root = gather(state_.psi).cwiseSqrt().cwiseInverse();
     const auto omega = profile_.omega.leftCols(profile_.active);
@@ -285,26 +276,19 @@ class FactorAnalysis final : public EmModel {
     scaled -= omega * (shrink.asDiagonal() * (omega.transpose() * scaled));
     const MatrixXd wc = root.asDiagonal() * scaled;
     const MatrixXd zwc = face_->moments().product(wc, threads_);
-    VectorXd slope(b);
-    for (Index j = 0; j < b; ++j)
+    VectorXd slope(wc.cols());
+    for (Index j = 0; j < wc.cols(); ++j)
       slope(j) = (coefficients.col(j).dot(wc.col(j)) - wc.col(j).dot(zwc.col(j))) *
                  moments_.variances()(state_.boundary[static_cast<size_t>(j)]);
     return slope;
-  }
-
-  MatrixXd boundary_products() const {
-    MatrixXd units = MatrixXd::Zero(moments_.size(), static_cast<Index>(state_.boundary.size()));
-    for (size_t j = 0; j < state_.boundary.size(); ++j) units(state_.boundary[j], static_cast<Index>(j)) = 1.0;
-    return moments_.product(units, threads_);
   }
 
   // Goes to another boundary set if the objective is higher there by `gain`, relatively.
   bool try_face(const std::vector<Index>& boundary, const VectorXd& psi, double gain) {
     std::shared_ptr<const Face> face;
     if (!make_face(boundary, face)) return false;
-    VectorXd rest = gather(*face, psi);
-    if (face->factors == 0) rest = face->moments().variances();
-    else rest = rest.cwiseMin(face->moments().variances());
+    const VectorXd& most = face->moments().variances();
+    const VectorXd rest = face->factors == 0 ? most : VectorXd(gather(*face, psi).cwiseMin(most));
     const FactorProfile f = evaluate(*face, rest, MatrixXd());
     const double here = loglik(*face_, profile_.value), there = loglik(*face, f.value);
     if (!(there > here + gain * (1.0 + std::abs(here)))) return false;

@@ -1,6 +1,8 @@
 // Fitting a factor analysis of complete data: where to start, and the closed form of principal components.
 #pragma once
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@ struct FactorStart {
   VectorXd uniquenesses;     // p or empty; 0: on the boundary
   MatrixXd loadings;         // p x q or empty
   std::uint64_t key = 0;     // of random ones
+  bool known() const { return uniquenesses.size() > 0 || loadings.size() > 0; }
 };
 
 struct FactorParameters {
@@ -33,7 +36,7 @@ struct FactorFitResult {
 // elsewhere.
 inline VectorXd uniquenesses_of_inverse(const FactorMoments& moments, Index q) {
   constexpr double kRegular = 1e-9;
-  if (!moments.formed() || moments.size() > FactorAnalysis::kDenseVariables) return {};
+  if (!moments.formed() || !FactorAnalysis::dense(moments.size(), q)) return {};
   const Eigen::LLT<MatrixXd> root(moments.matrix());
   if (root.info() != Eigen::Success) return {};
   const VectorXd pivots = MatrixXd(root.matrixL()).diagonal().cwiseAbs2();
@@ -58,35 +61,73 @@ inline VectorXd uniquenesses_of_components(const FactorMoments& moments, Index q
   return psi.cwiseMax(kLeast * s);
 }
 
-inline VectorXd start_uniquenesses(const FactorMoments& moments, Index q, const FactorStart& start, int threads) {
-  const VectorXd& s = moments.variances();
-  if (start.uniquenesses.size() > 0) return start.uniquenesses.cwiseMin(s);
-  if (start.loadings.size() > 0)
-    return (s - start.loadings.rowwise().squaredNorm()).cwiseMin(s).cwiseMax(0.005 * s);
-  if (start.method == "random") {
+// Where to start. Local maxima differ above all in the variables whose uniqueness is 0. So two of three random starts
+// are the default one with one uniqueness 0, the least ones first ("boundary"); the third draws all of them.
+class FactorStarts {
+ public:
+  FactorStarts(const FactorMoments& moments, Index q, const std::vector<FactorStart>& given, int threads)
+      : moments_(moments) {
+    if (std::any_of(given.begin(), given.end(), [](const FactorStart& s) { return !s.known(); })) {
+      default_ = uniquenesses_of_inverse(moments, q);
+      if (default_.size() == 0) default_ = uniquenesses_of_components(moments, q, threads);
+    }
+    Index n_random = 0;
+    for (const FactorStart& start : given) {
+      methods_.push_back(start.method);
+      uniquenesses_.push_back(of(start));
+      if (start.known() || start.method != "random") continue;
+      const Index boundary = n_random - n_random / 3;
+      if (n_random++ % 3 == 2 || boundary >= moments.size()) continue;
+      methods_.back() = "boundary";
+      uniquenesses_.back() = default_;
+      uniquenesses_.back()(ranked(boundary)) = 0.0;
+    }
+  }
+
+  const std::vector<std::string>& methods() const { return methods_; }
+  const VectorXd& uniquenesses(size_t i) const { return uniquenesses_[i]; }
+
+ private:
+  VectorXd of(const FactorStart& start) const {
+    const VectorXd& s = moments_.variances();
+    if (start.uniquenesses.size() > 0) return start.uniquenesses.cwiseMin(s);
+    if (start.loadings.size() > 0)
+      return (s - start.loadings.rowwise().squaredNorm()).cwiseMin(s).cwiseMax(0.005 * s);
+    if (start.method != "random") return default_;
     CounterRng rng(start.key, 0);
     VectorXd psi(s.size());
     for (Index j = 0; j < s.size(); ++j) psi(j) = s(j) * (0.02 + 0.96 * rng.uniform());
     return psi;
   }
-  const VectorXd psi = uniquenesses_of_inverse(moments, q);
-  return psi.size() > 0 ? psi : uniquenesses_of_components(moments, q, threads);
-}
+
+  // The variable of the default start's uniqueness number `rank`, ascending, relative to its variance.
+  Index ranked(Index rank) const {
+    std::vector<Index> order(static_cast<size_t>(default_.size()));
+    std::iota(order.begin(), order.end(), Index{0});
+    const VectorXd share = default_.cwiseQuotient(moments_.variances());
+    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return share(a) < share(b); });
+    return order[static_cast<size_t>(rank)];
+  }
+
+  const FactorMoments& moments_;
+  VectorXd default_;
+  std::vector<std::string> methods_;
+  std::vector<VectorXd> uniquenesses_;
+};
 
 inline FactorFitResult fit_factor_analysis(const FactorMoments& moments, Index q, double n,
                                            const std::vector<FactorStart>& starts, MultiStartControl control,
                                            std::atomic<bool>& stop, Interrupt& interrupt, Progress& progress) {
   control.by_start = starts.size() > 1;
   MultiStart<FactorAnalysis> search(control, stop, interrupt, progress);
-  std::vector<std::string> methods;
-  for (const FactorStart& s : starts) methods.push_back(s.method);
+  const FactorStarts from(moments, q, starts, control.threads);
   const auto make = [&](int threads) {
     return std::unique_ptr<FactorAnalysis>(new FactorAnalysis(moments, q, n, threads));
   };
   const auto begin = [&](FactorAnalysis& model, size_t i) {
-    return model.set_uniquenesses(start_uniquenesses(moments, q, starts[i], control.threads));
+    return model.set_uniquenesses(from.uniquenesses(i));
   };
-  const MultiStartFit<FactorAnalysis> best = search.fit(methods, make, begin);
+  const MultiStartFit<FactorAnalysis> best = search.fit(from.methods(), make, begin);
   FactorFitResult out;
   out.fitted = best.fitted;
   out.run = best.run;
@@ -104,7 +145,7 @@ inline FactorFitResult fit_principal_components(const FactorMoments& moments, In
   constexpr double kTolerance = 1e-9, kNothing = 1e-12;
   const Index p = moments.size();
   Eigenpairs pairs;
-  if (moments.formed() && p <= FactorAnalysis::kDenseVariables) {
+  if (moments.formed() && FactorAnalysis::dense(p, q)) {
     pairs = all_eigenpairs(moments.matrix());
   } else {
     const auto apply = [&](const MatrixXd& v) -> MatrixXd { return moments.product(v, threads); };

@@ -65,46 +65,60 @@ class FactorMoments {
     return out;
   }
 
-  // Residual moments of all variables but `boundary` (ascending), given these: S_rr - S_rb S_bb^-1 S_br. False where a
-  // variable has no residual variance; `singular` is then its number.
-  bool given(const std::vector<Index>& boundary, int threads, FactorMoments& residual, Index& singular) const {
+  // S split at a set b of variables (ascending): S_bb, and S_rb of all others, r.
+  struct Split {
+    std::vector<Index> rest;
+    MatrixXd inner, cross;
+  };
+  Split split(const std::vector<Index>& set, int threads) const {
+    Split out;
+    out.rest = complement(set);
+    const Index b = static_cast<Index>(set.size());
+    MatrixXd units = MatrixXd::Zero(size(), b);
+    for (Index j = 0; j < b; ++j) units(set[static_cast<size_t>(j)], j) = 1.0;
+    const MatrixXd s = product(units, threads);
+    out.inner.resize(b, b);
+    out.cross.resize(static_cast<Index>(out.rest.size()), b);
+    for (Index j = 0; j < b; ++j) out.inner.row(j) = s.row(set[static_cast<size_t>(j)]);
+    for (Index i = 0; i < out.cross.rows(); ++i) out.cross.row(i) = s.row(out.rest[static_cast<size_t>(i)]);
+    return out;
+  }
+
+  // Residual moments of all other variables given those of the set, S_rr - S_rb S_bb^-1 S_br. False where a variable
+  // has no residual variance; `singular` is then its number.
+  bool given(const std::vector<Index>& set, const Split& parts, FactorMoments& residual, Index& singular) const {
     // Of a variance: what rounding leaves of an exact linear dependence.
     constexpr double kNothing = 1e-11;
-    const std::vector<Index> rest = complement(boundary);
-    const Index r = static_cast<Index>(rest.size()), b = static_cast<Index>(boundary.size());
-    MatrixXd units = MatrixXd::Zero(size(), b);
-    for (Index j = 0; j < b; ++j) units(boundary[static_cast<size_t>(j)], j) = 1.0;
-    const MatrixXd s = product(units, threads);
-    MatrixXd inner(b, b), cross(r, b);
-    for (Index j = 0; j < b; ++j) inner.row(j) = s.row(boundary[static_cast<size_t>(j)]);
-    for (Index i = 0; i < r; ++i) cross.row(i) = s.row(rest[static_cast<size_t>(i)]);
-    const Eigen::LLT<MatrixXd> root(inner);
+    const Index r = parts.cross.rows(), b = parts.cross.cols();
+    const Eigen::LLT<MatrixXd> root(parts.inner);
     for (Index j = 0; j < b; ++j) {
-      singular = boundary[static_cast<size_t>(j)];
+      singular = set[static_cast<size_t>(j)];
       const double pivot = root.info() == Eigen::Success ? root.matrixLLT()(j, j) : 0.0;
       if (!(pivot * pivot > kNothing * variances_(singular))) return false;
     }
-    const MatrixXd coefficients = root.solve(cross.transpose());  // b x r
+    const MatrixXd coefficients = root.solve(parts.cross.transpose());  // b x r
     if (formed()) {
       MatrixXd z(r, r);
       for (Index j = 0; j < r; ++j)
-        for (Index i = 0; i < r; ++i) z(i, j) = matrix_(rest[static_cast<size_t>(i)], rest[static_cast<size_t>(j)]);
-      z.noalias() -= cross * coefficients;
+        for (Index i = 0; i < r; ++i)
+          z(i, j) = matrix_(parts.rest[static_cast<size_t>(i)], parts.rest[static_cast<size_t>(j)]);
+      z.noalias() -= parts.cross * coefficients;
       residual = of_matrix(0.5 * (z + z.transpose()));
     } else {
       MatrixXd y(rows_.rows(), r), known(rows_.rows(), b);
-      for (Index j = 0; j < b; ++j) known.col(j) = rows_.col(boundary[static_cast<size_t>(j)]);
-      for (Index j = 0; j < r; ++j) y.col(j) = rows_.col(rest[static_cast<size_t>(j)]);
+      for (Index j = 0; j < b; ++j) known.col(j) = rows_.col(set[static_cast<size_t>(j)]);
+      for (Index j = 0; j < r; ++j) y.col(j) = rows_.col(parts.rest[static_cast<size_t>(j)]);
       y.noalias() -= known * coefficients;
       residual = of_rows(std::move(y));
     }
     for (Index i = 0; i < r; ++i) {
-      singular = rest[static_cast<size_t>(i)];
+      singular = parts.rest[static_cast<size_t>(i)];
       if (!(residual.variances_(i) > kNothing * variances_(singular))) return false;
     }
     return true;
   }
 
+ private:
   // The numbers below size() that are not in `set` (ascending).
   std::vector<Index> complement(const std::vector<Index>& set) const {
     std::vector<Index> out;
@@ -118,7 +132,6 @@ class FactorMoments {
     return out;
   }
 
- private:
   static constexpr Index kBlock = 128;
   static constexpr double kParallelWork = 2e6;  // flops below which a second thread costs more than it saves
 

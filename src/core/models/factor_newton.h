@@ -44,10 +44,10 @@ inline MatrixXd factor_hessian(const FactorProfile& f) {
   return 0.5 * (h + h.transpose());
 }
 
-// G^-1 right by conjugate gradients, with Joreskog's (1967) approximation (FA6) G = (I - Omega Omega') o (I - Omega Omega'),
-// positive semidefinite: what the Hessian is when all other eigenvalues are 1. It is never made: G = diag(1 - 2h) +
-// (Omega Omega')^o2 with h the row norms, and row i of the second part times v is omega_i' (Omega' diag(v) Omega) omega_i. Near h_j = 1 (a variable that is almost a
-// factor itself) the diagonal is raised, which keeps a direction of ascent.
+// G^-1 right by conjugate gradients, with Joreskog's (1967) approximation (FA6) G = (I - Omega Omega')^o2, positive
+// semidefinite: what the Hessian is when all other eigenvalues are 1. It is never made: G = diag(1 - 2h) + (Omega
+// Omega')^o2 with h the row norms, and row i of the second part times v is omega_i' (Omega' diag(v) Omega) omega_i.
+// Near h_j = 1 (a variable that is almost a factor itself) the diagonal is raised, which keeps a direction of ascent.
 inline VectorXd solve_approximate_hessian(const FactorProfile& f, const VectorXd& right) {
   constexpr int kMaxSteps = 60;
   constexpr double kTolerance = 1e-8, kLeast = 0.05;
@@ -78,9 +78,9 @@ inline VectorXd solve_approximate_hessian(const FactorProfile& f, const VectorXd
   return x;
 }
 
-// Minus the inverse of the Hessian times the gradient. Where the Hessian is not positive definite (`exact` is then false)
-// its eigenvalues are taken by their size, which leads away from saddle points as fast as Newton's method leads to maxima
-// (Dauphin et al. 2014, Advances in Neural Information Processing Systems 27).
+// Minus the inverse of the Hessian times the gradient. Where the Hessian is not positive definite (`exact` is then
+// false) its eigenvalues are taken by their size, which leads away from saddle points as fast as Newton's method leads
+// to maxima (Dauphin et al. 2014, Advances in Neural Information Processing Systems 27).
 inline VectorXd factor_direction(const FactorProfile& f, const VectorXd& gradient, bool& exact) {
   constexpr double kLeast = 1e-9;
   exact = false;
