@@ -177,11 +177,10 @@ fit_fa <- function(input, spec, call) {
   saturated <- fa_saturated(data, runs[[1L]], control, threads)
   selection <- fa_selection(counts, runs, p, spec$type, data$n, saturated)
   if (!any(is.finite(selection$BIC))) {
+    which <- if (length(counts) == 1L) count_of(counts, "factor") else "all numbers of factors that were tried"
     em_abort(sprintf(paste0(
-      "The likelihood has no maximum: %s Nothing was fitted. Use fewer factors, or leave out variables that are ",
-      "linear in others."), if (length(counts) == 1L) sprintf("%s fit the data exactly.", count_of(counts,
-        "factor")) else
-        "every number of factors fits the data exactly."), "degenerate")
+      "The likelihood has no maximum: %s fit the data exactly. Nothing was fitted. Use fewer factors, or leave out ",
+      "variables that are linear in others."), which), "degenerate")
   }
   best <- which.min(selection$BIC)
   fit <- build_fa(runs[[best]], counts[best], input, data, spec, rotation, control, call)
