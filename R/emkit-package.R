@@ -7,6 +7,7 @@
 #' - [em_hmm()] fits hidden Markov models, and [em_mixture()] mixtures of distributions and of regressions: sixteen
 #'   families of responses, several at once, with covariates.
 #' - [em_mvnorm()] estimates mean and covariance of incomplete multivariate data.
+#' - [em_fa()] fits factor analyses and probabilistic principal components, with missing values too.
 #' - [em_impute()] imputes the missing values of data frames; [em_complete()], [em_pool()] and [em_pool_test()] work with
 #'   the imputations.
 #'
@@ -17,7 +18,8 @@
 #'
 #' @section Conventions:
 #' - `BIC()`, `AIC()` and `ICL()` are minus twice the log-likelihood plus a penalty: lower is better.
-#' - Components are ordered by decreasing proportion, states of a hidden Markov model by their first parameter.
+#' - Components are ordered by decreasing proportion, states of a hidden Markov model by their first parameter, factors by
+#'   the variance that they explain.
 #' - `weights` are observation weights, as in [stats::lm()].
 #' - The random numbers are R's: after `set.seed()` a result is the same for any number of threads.
 #'

@@ -116,13 +116,12 @@ input_from_formula <- function(formula, data, call, env) {
 
 # Rejects data that no model can take; returns the look that the checks took (see data_summary_). `limit`: how many
 # distinct rows are worth counting.
-check_data <- function(x, variables, weights, limit, threads) {
+check_data <- function(x, variables, weights, limit, threads, look = data_summary_(x, weights, limit, threads)) {
   if (ncol(x) == 0L) em_abort("The data have no columns.", "no_columns")
   if (nrow(x) == 0L) em_abort("The data have no rows.", "no_rows")
   if (nrow(x) == 1L) {
     em_abort("The data have one row; a distribution cannot be estimated from one observation.", "too_few_rows")
   }
-  look <- data_summary_(x, weights, limit, threads)
   if (length(look$infinite) > 0L) {
     em_abort(sprintf("The data must be finite or NA; row %d of column %s is %s.", look$infinite[1L],
                      dQuote(variables[look$infinite[2L]], FALSE), format(x[look$infinite[1L], look$infinite[2L]])),

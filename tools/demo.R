@@ -439,6 +439,34 @@ sections <- list(
                  c(2.663404357, 1.256095101), 1e-5)
   },
 
+  "factor analysis: selection, rotation, standard errors, missing values" = function() {
+    set.seed(1)
+    cars <- em_fa(mtcars, n_factors = 1:4)
+    print(summary(cars))
+    for (type in c("loadings", "scree", "biplot", "selection")) {
+      save_plot(paste0("factors-", type), function() plot(cars, type))
+    }
+    expect_value("mtcars: factors chosen", cars$n_factors, 3)
+    # Reference values of stats::factanal() at its tightest tolerance, covariances with divisor n.
+    expect_value("mtcars: two factors, log-likelihood", cars$selection$loglik[2], -615.97044854, 2e-8)
+    ability <- em_fa(covmat = ability.cov, n_factors = 2, rotation = "promax")
+    print(ability)
+    expect_value("ability.cov: log-likelihood", ability$loglik, -2023.40413474, 2e-8)
+    expect_value("ability.cov: criterion", ability$test$criterion, 0.0571602168, 1e-9)
+    expect_value("ability.cov: uniquenesses", unname(ability$uniquenesses),
+                 c(0.45522416, 0.58933216, 0.21817957, 0.76942146, 0.05245176, 0.33358834), 1e-7)
+    tests <- em_fa(covmat = Harman74.cor, n_factors = 4)
+    expect_value("Harman74.cor: log-likelihood", tests$loglik, -4232.77923342, 2e-8)
+    save_plot("factors-harman", function() plot(tests, se = TRUE))
+    holes <- em_fa(airquality[, 1:4], n_factors = 1, control = tight)
+    print(summary(holes))
+    print(head(augment(holes)))
+    expect_value("airquality, 44 cells missing: log-likelihood", holes$loglik, -2329.7951775165, 1e-7)
+    heywood <- tryCatch(em_fa(swiss, n_factors = 2), em_warning_heywood = function(w) conditionMessage(w))
+    cat(strwrap(heywood), sep = "\n")
+    expect_value("swiss: the Heywood case is named", as.numeric(grepl("Education", heywood)), 1)
+  },
+
   "the quick start of README.md, as it stands there" = function() {
     text <- readLines("README.md")
     from <- grep("^```r", text)

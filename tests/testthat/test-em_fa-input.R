@@ -1,0 +1,129 @@
+# What em_fa() refuses, and how it says so.
+
+x <- data_factors(60, p = 6, q = 2)
+s <- stats::cov(x)
+
+test_that("too many factors are an error that says the largest number", {
+  e <- expect_error(em_fa(x, n_factors = 4), "at most 3", class = "em_error_n_factors")
+  expect_identical(e$largest, 3L)
+  expect_error(em_fa(x, n_factors = 4:5), "at most 3", class = "em_error_n_factors")
+  expect_error(em_fa(covmat = s, n_obs = 60, n_factors = 4), "at most 3", class = "em_error_n_factors")
+  # (p - q)^2 >= p + q
+  for (p in 3:30) {
+    largest <- max(which(vapply(seq_len(p), function(q) q < p && (p - q)^2 - p - q >= 0, TRUE)))
+    expect_error(em_fa(covmat = diag(p) + 0.5, n_obs = 100, n_factors = largest + 1),
+                 paste("at most", largest), class = "em_error_n_factors")
+  }
+  expect_error(em_fa(x, n_factors = 6, type = "ppca"), "at most 5", class = "em_error_n_factors")
+  for (bad in list(0, 1.5, "a", NA, numeric(), -1)) {
+    expect_error(em_fa(x, n_factors = bad), "n_factors", class = "em_error_n_factors")
+  }
+  expect_error(em_fa(x[, 1:2]), "at least 3 variables", class = "em_error_too_few_variables")
+})
+
+test_that("too few rows for the factors are an error", {
+  expect_error(em_fa(x[1:3, ], n_factors = 2), "too few", class = "em_error_too_few_rows")
+  expect_error(em_fa(covmat = s, n_obs = 3, n_factors = 2), "too few", class = "em_error_too_few_rows")
+  expect_error(em_fa(x[1, , drop = FALSE]), class = "em_error_too_few_rows")
+  gaps <- x
+  gaps[-(1:3), ] <- NA
+  expect_error(em_fa(gaps, n_factors = 2), class = "em_error_too_few_rows")
+})
+
+test_that("a covariance matrix must be one", {
+  expect_error(em_fa(covmat = s, n_factors = 1), "n_obs", class = "em_error_n_obs")
+  for (bad in list(NA, 0, -5, "a", c(10, 20), Inf)) {
+    expect_error(em_fa(covmat = s, n_obs = bad, n_factors = 1), "n_obs", class = "em_error_n_obs")
+  }
+  indefinite <- diag(4)
+  indefinite[1, 2] <- indefinite[2, 1] <- 2
+  e <- expect_error(em_fa(covmat = indefinite, n_obs = 50, n_factors = 1), "smallest eigenvalue is -1",
+                    class = "em_error_covmat")
+  expect_equal(e$eigenvalue, -1)
+  expect_error(em_fa(covmat = matrix(1, 4, 4), n_obs = 50, n_factors = 1), "positive definite",
+               class = "em_error_covmat")
+  skew <- s
+  skew[1, 2] <- skew[1, 2] + 1
+  expect_error(em_fa(covmat = skew, n_obs = 50, n_factors = 1), "symmetric", class = "em_error_covmat")
+  expect_error(em_fa(covmat = x, n_obs = 50, n_factors = 1), "square", class = "em_error_covmat")
+  expect_error(em_fa(covmat = "s", n_obs = 50), class = "em_error_covmat")
+  expect_error(em_fa(covmat = replace(s, 3, NA), n_obs = 50, n_factors = 1), "finite", class = "em_error_covmat")
+  expect_error(em_fa(covmat = replace(s, 8, 0), n_obs = 50, n_factors = 1), "v2.* is 0", class = "em_error_covmat")
+  expect_error(em_fa(covmat = list(cov = s, n.obs = 60, center = 1:2), n_factors = 1), "center",
+               class = "em_error_covmat")
+  expect_error(em_fa(x, covmat = s, n_obs = 60), "not both", class = "em_error_argument")
+  expect_error(em_fa(covmat = s, n_obs = 60, weights = rep(1, 60)), class = "em_error_weights")
+  expect_error(em_fa(covmat = s, n_obs = 60, scores = "bartlett"), "rows", class = "em_error_no_data")
+  expect_error(em_fa(datasets::ability.cov), "covmat", class = "em_error_data_type")
+  expect_error(em_fa(x, n_obs = 60), "n_obs", class = "em_error_argument")
+  expect_error(em_fa(), "missing", class = "em_error_argument")
+})
+
+test_that("data must be numeric, finite and vary", {
+  expect_error(em_fa(datasets::iris), "Species", class = "em_error_column_type")
+  expect_error(em_fa(~., data = datasets::iris), "Species", class = "em_error_column_type")
+  expect_error(em_fa(replace(x, 8, Inf)), "row 8 of column \"v1\"", class = "em_error_infinite")
+  constant <- x
+  constant[, 4] <- 3
+  expect_error(em_fa(constant), "\"v4\" is constant", class = "em_error_constant_column")
+  empty <- x
+  empty[, 2] <- NA
+  expect_error(em_fa(empty), "\"v2\" has no observed value", class = "em_error_all_missing")
+  expect_error(em_fa(cbind(x, copy = 2 - 3 * x[, "v4"])), "\"v4\" and \"copy\" are the same",
+               class = "em_error_degenerate")
+  expect_error(em_fa(x, weights = 1:3), class = "em_error_weights")
+  expect_error(em_fa(x, weights = replace(rep(1, 60), 2, -1)), class = "em_error_weights")
+  expect_error(em_fa("a"), class = "em_error")
+  expect_error(em_fa(v1 ~ v2, data = as.data.frame(x)), "one-sided", class = "em_error_formula")
+  # Many variables are looked at in another way.
+  wide <- matrix(with_seed(1, stats::rnorm(20 * 230)), 20)
+  expect_error(em_fa(replace(wide, 25, -Inf)), "row 5 of column \"V2\"", class = "em_error_infinite")
+  flat <- wide
+  flat[, 7] <- 1
+  expect_error(em_fa(flat), "\"V7\" is constant", class = "em_error_constant_column")
+  flat[, 7] <- NA
+  expect_error(em_fa(flat), "\"V7\" has no observed value", class = "em_error_all_missing")
+})
+
+test_that("rotations that are none are errors", {
+  expect_error(em_fa(x, 2, rotation = 3), "rotation", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = "no such rotation"), "no such rotation", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) l[, 1]), "returned", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) l[1:3, ]), "dimension 3 x 2 for 6 x 2", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) l + stats::runif(12)), "not the loadings times",
+               class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) 2 * l), "variance 1", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) l * NA), "not finite", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) cbind(l[, 1], l[, 1])), "singular", class = "em_error_rotation")
+  expect_error(em_fa(x, 2, rotation = function(l) stop("too tired")), "too tired", class = "em_error_rotation")
+})
+
+test_that("other arguments are checked", {
+  expect_error(em_fa(x, 2, scores = "thurstone"), class = "em_error_argument")
+  expect_error(em_fa(x, 2, type = "pca"), class = "em_error_argument")
+  expect_error(em_fa(x, 2, control = list()), class = "em_error_argument")
+  expect_error(em_fa(x, factors = 2), "factors", class = "em_error_unused_argument")
+  expect_error(em_fa(x, 2, start = 1:6), class = "em_error_start")
+  expect_error(em_fa(x, 2, start = list(loadings = diag(6))), "uniquenesses", class = "em_error_start")
+  expect_error(em_fa(x, 2, start = list(uniquenesses = rep(1, 6), loadings = diag(6))), "6 x 2",
+               class = "em_error_start")
+  expect_error(em_fa(x, 2, start = list(uniquenesses = rep(-1, 6))), class = "em_error_start")
+  expect_error(em_fa(x, 2, start = list(uniquenesses = rep(1, 6), mean = 1)), class = "em_error_start")
+})
+
+test_that("new data must have the variables", {
+  fit <- em_fa(x, 2)
+  expect_error(predict(fit, x[, -1]), "v1", class = "em_error_newdata")
+  expect_error(predict(fit, x, type = "class"), class = "em_error_argument")
+  expect_error(predict(fit, x, scores = "none"), class = "em_error_argument")
+  expect_error(logLik(fit, newdata = x[, 1:3]), class = "em_error_newdata")
+  from_matrix <- em_fa(covmat = s, n_obs = 60, n_factors = 2)
+  for (needs in list(predict, augment, function(f) fitted(f, "response"), function(f) residuals(f, "response"),
+                     model.frame)) {
+    expect_error(needs(from_matrix), class = "em_error_no_data")
+  }
+  bare <- em_fa(x, 2, control = em_control(keep_data = FALSE))
+  expect_error(predict(bare), class = "em_error_no_data")
+  expect_error(vcov(bare), class = "em_error_no_data")
+  expect_identical(dim(bare$scores), c(60L, 2L))
+})

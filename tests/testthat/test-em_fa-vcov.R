@@ -1,0 +1,139 @@
+# Standard errors of em_fa().
+
+test_that("standard errors of varimax loadings and uniquenesses are those of lavaan", {
+  skip_if_not_installed("lavaan", "0.6.13")
+  x <- lavaan::HolzingerSwineford1939[paste0("x", 1:9)]
+  fit <- em_fa(x, n_factors = 3, control = fa_control())
+  peer <- lavaan::efa(x, nfactors = 3, rotation = "varimax", information = "observed", output = "lavaan",
+                      rotation.args = list(row.weights = "kaiser"))
+  table <- lavaan::parameterEstimates(peer)
+  loadings <- matrix(table$est[table$op == "=~"], 9)
+  se <- matrix(table$se[table$op == "=~"], 9)
+  order <- apply(abs(stats::cor(unname(fit$parameters$loadings), loadings)), 1, which.max)
+  variance <- vcov(fit)
+  # lavaan stops at gradients of 1e-6 or so.
+  expect_equal(unname(sqrt(diag(variance)))[10:36], c(se[, order]), tolerance = 1e-5)
+  unique <- table$op == "~~" & table$lhs == table$rhs & table$lhs %in% names(x)
+  expect_equal(unname(sqrt(diag(variance)))[37:45], table$se[unique], tolerance = 1e-5)
+  expect_equal(unname(sqrt(diag(variance)))[1:9], sqrt(diag(fa_implied(fit)) / 301), tolerance = 1e-8)
+})
+
+test_that("with missing values they are those of the numerical information of the observed cells", {
+  x <- data_factors(40, p = 5, q = 1, missing = 0.12, seed = 31)
+  fit <- em_fa(x, n_factors = 1, control = fa_control())
+  value <- function(t) mvn_loglik(x, t[1:5], tcrossprod(t[6:10]) + diag(t[11:15]))
+  sd <- sqrt(diag(fa_implied(fit)))
+  oracle <- numerical_se(value, unname(coef(fit)), units = c(sd, sd, unname(fit$parameters$uniquenesses)) * 0.02)
+  expect_equal(unname(sqrt(diag(vcov(fit)))), oracle, tolerance = 1e-4)
+})
+
+test_that("weights count as rows", {
+  x <- data_factors(60, p = 6, q = 2, seed = 32)
+  w <- rep(1:2, 30)
+  for (data in list(x, replace(x, 7, NA))) {
+    weighted <- em_fa(data, n_factors = 2, weights = w, control = fa_control())
+    repeated <- em_fa(data[rep(1:60, w), ], n_factors = 2, control = fa_control())
+    expect_equal(vcov(weighted), vcov(repeated), tolerance = 1e-3)
+  }
+})
+
+test_that("what no rotation changes has the same standard errors after every rotation", {
+  x <- data_factors(150, seed = 33)
+  rotations <- list("none", "varimax", "promax", function(l) stats::varimax(l, eps = 1e-14))
+  errors <- lapply(rotations, function(rotation) {
+    fit <- em_fa(x, n_factors = 3, rotation = rotation, control = fa_control())
+    v <- vcov(fit)
+    # Communalities too: the sum of squares of orthogonal loadings, whose gradient is known.
+    list(uniqueness = unname(sqrt(diag(v)[37:45])), variance = v, fit = fit)
+  })
+  for (e in errors[-1]) expect_equal(e$uniqueness, errors[[1]]$uniqueness, tolerance = 1e-4)
+  communality <- vapply(errors[c(1, 2, 4)], function(e) {
+    gradient <- numeric(45)
+    gradient[c(10, 19, 28)] <- 2 * e$fit$parameters$loadings[1, ]
+    drop(t(gradient) %*% e$variance %*% gradient)
+  }, 0)
+  expect_equal(communality, rep(communality[1], 3), tolerance = 1e-3)
+})
+
+test_that("standardised standard errors are the delta method's of the others", {
+  x <- data_factors(120, p = 6, q = 2, seed = 34)
+  fit <- em_fa(x, n_factors = 2, control = fa_control())
+  standardise <- function(t) {
+    l <- matrix(t[1:12], 6)
+    s <- sqrt(rowSums(l^2) + t[13:18])
+    c(l / s, t[13:18] / s^2)
+  }
+  at <- unname(coef(fit))[-(1:6)]
+  jacobian <- vapply(1:18, function(i) {
+    h <- replace(numeric(18), i, 1e-5 * max(1, abs(at[i])))
+    (standardise(at + h) - standardise(at - h)) / (2 * max(h))
+  }, numeric(18))
+  expect_equal(unname(vcov(fit, standardized = TRUE)), jacobian %*% unname(vcov(fit)[-(1:6), -(1:6)]) %*% t(jacobian),
+               tolerance = 1e-5)
+})
+
+test_that("they are the spread of estimates of simulated data", {
+  truth <- em_fa(data_factors(400, p = 6, q = 2, seed = 35), n_factors = 2, rotation = "promax")
+  fitted <- vapply(seq_len(100), function(i) {
+    sim <- simulate(truth, seed = i)
+    coef(em_fa(sim, n_factors = 2, rotation = "promax", scores = "none", start = truth), standardized = TRUE)
+  }, coef(truth, standardized = TRUE))
+  # Columns may have changed places where they explain the same: those whose first loadings agree are compared.
+  same <- abs(fitted[1, ] - coef(truth, standardized = TRUE)[1]) < 0.3
+  expect_gt(sum(same), 50)
+  ratio <- apply(fitted[, same], 1, stats::sd) / sqrt(diag(vcov(truth, standardized = TRUE)))
+  # Of 50 and more draws the spread is known to 10 %.
+  expect_true(all(ratio > 0.68 & ratio < 1.38))
+})
+
+test_that("at a Heywood case the uniqueness has none, and the rest has", {
+  fit <- quietly(em_fa(datasets::swiss, n_factors = 2))
+  v <- vcov(fit, standardized = TRUE)
+  se <- sqrt(diag(v))
+  expect_identical(names(se)[is.na(se)], "uniqueness[Education]")
+  expect_true(all(se[!is.na(se)] >= 0))
+  expect_true(is.na(confint(fit, "uniqueness[Education]", standardized = TRUE)[1]))
+  # The variable is a factor: the others' loadings on it are correlations, whose standard error is known to be about
+  # (1 - r^2) / sqrt(n) without rotation.
+  plain <- quietly(em_fa(datasets::swiss, n_factors = 2, rotation = "none"))
+  first <- which.max(abs(unclass(plain$loadings)[4, ]))
+  r <- unclass(plain$loadings)[-4, first]
+  own <- sqrt(diag(vcov(plain, standardized = TRUE)))[(first - 1) * 6 + c(1:3, 5:6)]
+  expect_equal(unname(own), unname((1 - r^2) / sqrt(47)), tolerance = 0.25)
+})
+
+test_that("ppca has one uniqueness, and its standard error", {
+  x <- data_factors(200, p = 6, q = 2, seed = 36)
+  fit <- em_fa(x, n_factors = 2, type = "ppca", control = fa_control())
+  se <- sqrt(diag(vcov(fit)))
+  unique <- se[startsWith(names(se), "uniqueness")]
+  expect_equal(unname(unique), rep(unname(unique[1]), 6))
+  # The noise is the mean of 4 eigenvalues, of 200 x 4 squares.
+  expect_equal(unname(unique[1]), unname(fit$parameters$uniquenesses[1]) * sqrt(2 / 800), tolerance = 0.02)
+})
+
+test_that("confidence intervals are Wald's, of uniquenesses within their range", {
+  fit <- em_fa(covmat = datasets::ability.cov, n_factors = 2)
+  se <- sqrt(diag(vcov(fit, standardized = TRUE)))
+  interval <- confint(fit, standardized = TRUE)
+  estimate <- coef(fit, standardized = TRUE)
+  expect_equal(interval[1:12, 2], estimate[1:12] + stats::qnorm(0.975) * se[1:12], ignore_attr = TRUE)
+  expect_true(all(interval[13:18, ] > 0 & interval[13:18, ] < 1))
+  plain <- confint(fit, standardized = TRUE, transform = FALSE, level = 0.9)
+  expect_equal(plain[13:18, 1], estimate[13:18] - stats::qnorm(0.95) * se[13:18], ignore_attr = TRUE)
+  expect_identical(rownames(confint(fit, c("loading[maze,2]", "mean[blocks]"))), c("loading[maze,2]", "mean[blocks]"))
+  expect_true(all(confint(fit)[19:24, 1] > 0))
+  expect_error(confint(fit, "loading[maze,9]"), class = "em_error_argument")
+  expect_error(vcov(fit, type = "sandwich"), class = "em_error_argument")
+})
+
+test_that("what is not identified has no standard error and is named", {
+  # Two equal factors: without a rule of rotation their axes are anywhere.
+  s <- diag(6) * 0.4
+  s[1:3, 1:3] <- s[1:3, 1:3] + 0.6
+  s[4:6, 4:6] <- s[4:6, 4:6] + 0.6
+  fit <- em_fa(covmat = s, n_obs = 100, n_factors = 2, control = fa_control())
+  expect_true(all(is.finite(vcov(fit))))
+  expect_error(vcov(em_fa(covmat = diag(700) + 0.3, n_obs = 2000, n_factors = 3, rotation = "none")),
+               class = "em_error_too_many_variables")
+})
