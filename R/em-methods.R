@@ -179,7 +179,7 @@ em_report <- function(x, said) {
       agree$best, " of ", agree$n, " reached the best optimum",
       if (agree$screened > 0L) paste0("; ", agree$screened, " dropped after a short run"),
       if (agree$lost > 0L) paste0("; ", agree$lost, " failed"), "."),
-    errors = if (length(said) == 0L) "observed information positive definite: a maximum." else paste(said, collapse = " ")
+    estimate = if (length(said) == 0L) "a maximum: the observed information is positive definite." else paste(said, collapse = " ")
   )
 }
 

@@ -7,7 +7,7 @@
 #'
 #' The information is found by second differences of the log-likelihood alone, whatever the EM steps say, in coordinates that
 #' make it close to the identity matrix, with steps of a tenth to two fifths of a standard error, extrapolated to zero
-#' (Richardson). That takes about 4 p (p + 1) log-likelihoods for p coordinates and is exact to some seven digits for
+#' (Richardson). That takes about 5 p (p + 1) log-likelihoods for p coordinates and is exact to some seven digits for
 #' log-likelihoods without noise.
 #'
 #' Parameters on the boundary of their space (a share of 0) are held there and have NA, with a warning of class
@@ -107,23 +107,27 @@ information_by_differences <- function(f, point) {
   if (q == 0L) return(list(variance = matrix(0, 0L, 0L), null = matrix(0, 0L, 0L), rises = FALSE, scale = numeric()))
   f0 <- f(point)
   scale <- vapply(seq_len(q), function(i) difference_scale(f, f0, point, i), 0)
-  # A first look, in which every coordinate has about the same information, shows the directions.
-  first <- second_differences(function(u) f(point + scale * u), f0, diag(q), 1)
-  first[!is.finite(first)] <- 0
-  spectrum <- eigen(first, symmetric = TRUE)
-  lowest <- 1e-7 * max(spectrum$values, 0.01)
-  turn <- sweep(spectrum$vectors, 2L, sqrt(pmax(spectrum$values, lowest)), "/") * scale
-  steps <- c(0.4, 0.2, 0.1)
-  levels <- lapply(steps, function(h) second_differences(function(u) f(point + drop(turn %*% u)), f0, diag(q), h))
+  # Directions in which the information is about 1, found in a few rounds: a first look at a direction along which
+  # coordinates nearly cancel is far off.
+  turn <- diag(scale, q)
+  look <- function(h) {
+    out <- second_differences(function(u) f(point + drop(turn %*% u)), f0, diag(q), h)
+    out[!is.finite(out)] <- 0
+    out
+  }
+  for (round in 1:5) {
+    spectrum <- eigen(look(if (round == 1L) 1 else 0.3), symmetric = TRUE)
+    if (round > 1L && all(spectrum$values > 0.7 & spectrum$values < 1.4)) break
+    turn <- turn %*% sweep(spectrum$vectors, 2L, sqrt(pmax(spectrum$values, 1e-3 * max(spectrum$values, 0.01))), "/")
+  }
+  levels <- lapply(c(0.4, 0.2, 0.1), look)
   finer <- list((4 * levels[[2L]] - levels[[1L]]) / 3, (4 * levels[[3L]] - levels[[2L]]) / 3)
-  information <- (16 * finer[[2L]] - finer[[1L]]) / 15
-  information[!is.finite(information)] <- 0
-  unit <- eigen(information, symmetric = TRUE)
+  unit <- eigen((16 * finer[[2L]] - finer[[1L]]) / 15, symmetric = TRUE)
   good <- unit$values > 0.05
   root <- turn %*% sweep(unit$vectors[, good, drop = FALSE], 2L, sqrt(unit$values[good]), "/")
   null <- turn %*% unit$vectors[, !good, drop = FALSE]
   list(variance = tcrossprod(root), null = if (ncol(null) > 0L) qr.Q(qr(null)) else null,
-       rises = any(spectrum$values < -1e-3 * max(spectrum$values, 0.01)), scale = scale)
+       rises = any(unit$values < -0.05), scale = scale)
 }
 
 # A step of coordinate i, both ways, that lowers f by about 0.05: a third of a standard error.

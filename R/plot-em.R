@@ -214,7 +214,8 @@ plot_bound <- function(fit, direction, at, look) {
   graphics::lines(curves$x, curves$loglik, col = colour[1L], lwd = 2.6)
   graphics::lines(curves$x, curves$bound, col = colour[2L], lwd = 2.2, lty = if (d$exact) 1 else 5)
   if (d$through) {
-    graphics::arrows(d$update$x, d$update$bound, d$update$x, d$update$loglik, length = 0.08, col = "grey35", lwd = 1.4)
+    top <- d$update$bound + 0.9 * (d$update$loglik - d$update$bound)
+    graphics::arrows(d$update$x, d$update$bound, d$update$x, top, length = 0.07, col = "grey35", lwd = 1.4)
     graphics::points(d$update$x, d$update$bound, pch = 21, bg = "white", col = colour[2L], lwd = 1.6)
     graphics::points(d$update$x, d$update$loglik, pch = 21, bg = colour[1L], col = "white", cex = 1.4)
   }
@@ -232,7 +233,7 @@ bound_limits <- function(d) {
   top <- max(d$curves$loglik, d$update$loglik, na.rm = TRUE)
   span <- max(top - d$here$loglik, d$update$loglik - d$here$loglik, 1e-12 * (1 + abs(top)))
   lowest <- min(d$curves$loglik, d$curves$bound, na.rm = TRUE)
-  c(max(lowest, d$here$loglik - 1.5 * span), top + 0.06 * span)
+  c(max(lowest, d$here$loglik - 0.8 * span), top + 0.06 * span)
 }
 
 # ---- the rate ------------------------------------------------------------------------------------
