@@ -89,14 +89,15 @@ formula.em <- function(x, ...) em_abort("A fit of em() has no formula.", "no_for
 
 #' Print and summarise a model of your own
 #'
-#' `print()` shows the fit in a few lines. `summary()` adds standard errors and the trust report: whether and how the algorithm
-#' converged, its rate, how many starts agree, and whether the estimate is a maximum.
+#' `print()` shows the fit in a few lines. `summary()` adds standard errors and the trust report: whether and how the
+#' algorithm converged, its rate, how many starts agree, and whether the estimate is a maximum.
 #'
 #' @param object,x A fit of [em()], or its summary.
 #' @param digits Significant digits.
 #' @param ... Unused, and an error for `summary()`.
-#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em`: `fit_table`, `coefficients`
-#'   (data frame: `estimate`, `std_error`, `lower`, `upper`, the 95 % Wald limits), `report` (named sentences).
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em`: `fit_table`,
+#'   `coefficients` (data frame: `estimate`, `std_error`, `lower`, `upper`, the 95 % Wald limits), `report` (named
+#'   sentences).
 #' @seealso [plot.em()], [vcov.em()]
 #' @examples
 #' y <- c(125, 18, 20, 34)
@@ -134,7 +135,8 @@ em_title <- function(x) {
 }
 
 em_fit_cells <- function(x) {
-  cells <- rbind(c(format_loglik(x$loglik), if (!is.null(x$functions$log_prior)) format_loglik(x$log_prior), format(x$df),
+  cells <- rbind(c(format_loglik(x$loglik), if (!is.null(x$functions$log_prior)) format_loglik(x$log_prior),
+                   format(x$df),
                    if (is.na(x$nobs)) "-" else format(x$nobs, scientific = FALSE), format_loglik(stats::AIC(x)),
                    format_loglik(stats::BIC(x))))
   colnames(cells) <- c("loglik", if (!is.null(x$functions$log_prior)) "log prior", "df", "nobs", "AIC", "BIC")
@@ -170,7 +172,8 @@ em_report <- function(x, said) {
   agree <- starts_that_agree(x)
   c(
     converged = paste0(
-      if (x$converged) "yes" else "NO", ", ", count_of(x$iterations, "iteration"), " (", count_of(x$calls[["step"]], "EM step"),
+      if (x$converged) "yes" else "NO", ", ", count_of(x$iterations, "iteration"), " (", count_of(x$calls[["step"]],
+                                                                                                  "EM step"),
       ", ", count_of(x$calls[["loglik"]], "log-likelihood"), "); expected remaining gain ",
       format_gain(x$convergence$remaining_gain, x$loglik + x$log_prior), "."),
     rate = if (is.finite(x$convergence$rate) && x$convergence$rate > 0 && x$convergence$rate < 1) sprintf(
@@ -179,7 +182,8 @@ em_report <- function(x, said) {
       agree$best, " of ", agree$n, " reached the best optimum",
       if (agree$screened > 0L) paste0("; ", agree$screened, " dropped after a short run"),
       if (agree$lost > 0L) paste0("; ", agree$lost, " failed"), "."),
-    estimate = if (length(said) == 0L) "a maximum: the observed information is positive definite." else paste(said, collapse = " ")
+    estimate = if (length(said) == 0L) "a maximum: the observed information is positive definite." else
+      paste(said, collapse = " ")
   )
 }
 
@@ -208,8 +212,9 @@ print.summary.em <- function(x, digits = max(3L, getOption("digits") - 3L), ...)
 #' @param conf.int TRUE: confidence limits too. Default FALSE.
 #' @param conf.level Confidence level. Default 0.95.
 #' @param ... Unused, and an error.
-#' @return Data frames, or tibbles if that package is installed. `tidy()`: `term`, `estimate`, `std.error` (and `conf.low`,
-#'   `conf.high`). `glance()`: `logLik`, `AIC`, `BIC` (lower is better), `df`, `nobs`, `converged`, `status`, `iterations`.
+#' @return Data frames, or tibbles if that package is installed. `tidy()`: `term`, `estimate`, `std.error` (and
+#'   `conf.low`, `conf.high`). `glance()`: `logLik`, `AIC`, `BIC` (lower is better), `df`, `nobs`, `converged`,
+#'   `status`, `iterations`.
 #' @examples
 #' y <- c(125, 18, 20, 34)
 #' fit <- em(

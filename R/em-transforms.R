@@ -1,5 +1,5 @@
-# The parameters of em(): a numeric vector or a named list of numeric arrays, `start` giving their shape; the flat vector that
-# the core works with; and the coordinates without constraint that accelerators and standard errors work in.
+# The parameters of em(): a numeric vector or a named list of numeric arrays, `start` giving their shape; the flat
+# vector that the core works with; and the coordinates without constraint that accelerators and standard errors work in.
 
 em_transforms <- c("real", "positive", "probability", "simplex", "covariance")
 
@@ -95,8 +95,9 @@ em_labels <- function(start) {
   unlist(lapply(names(start), function(name) em_element_labels(start[[name]], name)))
 }
 
-# Everything about the parameters and their coordinates: list(start, labels, shown (which labels are coefficients: one half of
-# a covariance matrix is enough), transform (by flat position), element, layout (blocks for the core), n_packed).
+# Everything about the parameters and their coordinates: list(start, labels, shown (which labels are coefficients: one
+# half of a covariance matrix is enough), transform (by flat position), element, layout (blocks for the core),
+# n_packed).
 em_space <- function(start, transform, pack = NULL, unpack = NULL) {
   if (is.null(pack) != is.null(unpack)) {
     em_abort("`pack` and `unpack` must be given together: each is the inverse of the other.", "argument")
@@ -132,7 +133,8 @@ em_resolve_transform <- function(transform, start) {
   if (is.null(transform)) return(rep("real", sum(sizes)))
   transform <- unlist(transform)
   if (!is.character(transform) || !all(transform %in% em_transforms)) {
-    wrong <- if (is.character(transform)) dQuote(setdiff(transform, em_transforms)[1L], FALSE) else describe_value(transform)
+    wrong <- if (is.character(transform)) dQuote(setdiff(transform, em_transforms)[1L],
+                                                 FALSE) else describe_value(transform)
     em_abort(sprintf("`transform` must be made of %s, not %s.",
                      paste(dQuote(em_transforms, FALSE), collapse = ", "), wrong), "argument", argument = "transform")
   }
@@ -140,7 +142,8 @@ em_resolve_transform <- function(transform, start) {
     if (length(transform) == 1L) return(rep(transform, sum(sizes)))
     if (is.list(start) || length(transform) != length(sizes)) {
       em_abort(paste0("`transform` of more than one must have the names of the parameters of `start`, for example ",
-                      "c(", if (is.null(names)) "a" else names[1L], " = \"positive\")."), "argument", argument = "transform")
+                      "c(", if (is.null(names)) "a" else names[1L], " = \"positive\")."), "argument",
+               argument = "transform")
     }
     return(unname(transform))
   }
@@ -200,8 +203,8 @@ em_blocks <- function(element, transform, at, name) {
   list(blocks = blocks, hidden = hidden)
 }
 
-# Coordinates without the parameters that lie on the boundary of their space, where there are none: list(layout, boundary =
-# flat positions that are held).
+# Coordinates without the parameters that lie on the boundary of their space, where there are none: list(layout,
+# boundary = flat positions that are held).
 em_interior <- function(space, flat, edge = 1e-10) {
   boundary <- integer()
   layout <- list()

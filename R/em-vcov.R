@@ -5,15 +5,15 @@
 #' The inverse of the observed information of `loglik` (plus `log_prior`), and the delta method from the coordinates of
 #' `transform` to the parameters.
 #'
-#' The information is found by second differences of the log-likelihood alone, whatever the EM steps say, in coordinates that
-#' make it close to the identity matrix, with steps of a tenth to two fifths of a standard error, extrapolated to zero
-#' (Richardson). That takes about 5 p (p + 1) log-likelihoods for p coordinates and is exact to some seven digits for
-#' log-likelihoods without noise.
+#' The information is found by second differences of the log-likelihood alone, whatever the EM steps say, in coordinates
+#' that make it close to the identity matrix, with steps of a tenth to two fifths of a standard error, extrapolated to
+#' zero (Richardson). That takes about 5 p (p + 1) log-likelihoods for p coordinates and is exact to some seven digits
+#' for log-likelihoods without noise.
 #'
 #' Parameters on the boundary of their space (a share of 0) are held there and have NA, with a warning of class
 #' `em_warning_boundary`. Coefficients that the data do not determine have NA and are named in the attribute
-#' `"not_identified"` and a warning of class `em_warning_not_identified`. If the log-likelihood rises in some direction, the
-#' fit is no maximum, which is a warning of class `em_warning_not_a_maximum`.
+#' `"not_identified"` and a warning of class `em_warning_not_identified`. If the log-likelihood rises in some direction,
+#' the fit is no maximum, which is a warning of class `em_warning_not_a_maximum`.
 #'
 #' @param object A fit of [em()].
 #' @param ... Unused, and an error.
@@ -43,8 +43,8 @@ vcov.em <- function(object, ...) {
   }
   found <- information_by_differences(chart$objective, chart$point)
   if (found$rises) {
-    em_warn(paste("The log-likelihood rises from the estimate in some direction: it is a saddle point, or the EM steps do",
-                  "not belong to this log-likelihood."), "not_a_maximum")
+    em_warn(paste("The log-likelihood rises from the estimate in some direction: it is a saddle point, or the EM",
+                  "steps do not belong to this log-likelihood."), "not_a_maximum")
   }
   jacobian <- em_jacobian(chart, found$scale)
   rownames(jacobian) <- labels
@@ -55,14 +55,15 @@ vcov.em <- function(object, ...) {
   variance <- variance[object$space$shown, object$space$shown, drop = FALSE]
   if (length(lost) > 0L) {
     attr(variance, "not_identified") <- lost
-    em_warn(sprintf("The data do not determine %d of the %d coefficients, which have no standard error: %s.", length(lost),
+    em_warn(sprintf("The data do not determine %d of the %d coefficients, which have no standard error: %s.",
+                    length(lost),
                     length(labels), abbreviate_list(lost)), "not_identified", coefficients = lost)
   }
   variance
 }
 
-# The coordinates around the estimate: list(point, natural(point) -> flat, or NULL; objective(point), NA where there is none;
-# boundary).
+# The coordinates around the estimate: list(point, natural(point) -> flat, or NULL; objective(point), NA where there is
+# none; boundary).
 em_chart <- function(fit) {
   flat <- em_flat(fit$parameters)
   objective <- em_objective(fit)
@@ -77,7 +78,8 @@ em_chart <- function(fit) {
     natural <- function(point) em_unpack_(interior$layout, flat, point)
   }
   quiet <- function(code) tryCatch(suppressWarnings(code), error = function(e) NULL)
-  list(point = point, boundary = boundary, natural = function(point) quiet(natural(point)), objective = function(point) {
+  list(point = point, boundary = boundary, natural = function(point) quiet(natural(point)),
+       objective = function(point) {
     value <- quiet(objective(em_shaped(natural(point), fit$space$start)))
     if (is.null(value) || !is.finite(value)) NA_real_ else value
   })
@@ -100,8 +102,8 @@ em_objective <- function(fit) {
   if (is.null(f$log_prior)) loglik else function(theta) loglik(theta) + f$log_prior(theta)
 }
 
-# list(variance (of the coordinates), null (a basis of the directions without information), rises, scale (a step that lowers
-# f by about 0.05 in each coordinate)).
+# list(variance (of the coordinates), null (a basis of the directions without information), rises, scale (a step that
+# lowers f by about 0.05 in each coordinate)).
 information_by_differences <- function(f, point) {
   q <- length(point)
   if (q == 0L) return(list(variance = matrix(0, 0L, 0L), null = matrix(0, 0L, 0L), rises = FALSE, scale = numeric()))

@@ -1,28 +1,25 @@
 # em(): the EM loop for a model that is written in R.
 
-# In the order of `Part` in src/glue_em.cpp.
-closure_names <- c("e_step", "m_step", "update", "loglik", "log_prior", "pack", "unpack")
-
 #' The EM algorithm for a model of your own
 #'
-#' Runs an E-step and an M-step, or any other step that raises a likelihood, written as R functions, in the package's EM loop:
-#' with acceleration, several starts, a guard against steps downhill, a trace, standard errors and plots.
+#' Runs an E-step and an M-step, or any other step that raises a likelihood, written as R functions, in the package's EM
+#' loop: with acceleration, several starts, a guard against steps downhill, a trace, standard errors and plots.
 #'
 #' You write three functions of the parameters `theta`, which have the shape of `start`, and of your `data`:
 #'
 #' * `e_step(theta, data)` returns whatever the M-step needs (the expected statistics), as any R object;
 #' * `m_step(stats, data)` returns new parameters;
-#' * `loglik(theta, data)` returns the log-likelihood of the observed data. If the E-step finds it on its way, leave `loglik`
-#'   out and return it as an attribute: `structure(stats, loglik = value)`.
+#' * `loglik(theta, data)` returns the log-likelihood of the observed data. If the E-step finds it on its way, leave
+#'   `loglik` out and return it as an attribute: `structure(stats, loglik = value)`.
 #'
-#' Or one function in place of the first two: `update(theta, data)` returns new parameters. Functions with a single argument
-#' are called without the data.
+#' Or one function in place of the first two: `update(theta, data)` returns new parameters. Functions with a single
+#' argument are called without the data.
 #'
 #' @section Guarantees:
 #' EM never goes downhill. If a plain step lowers the objective (the log-likelihood plus `log_prior`), one of your
 #' functions is wrong, and `em()` stops with an error that says where and by how much. Accelerated steps that
-#' go downhill, leave the parameter space, or make one of your functions fail, are taken back silently; where acceleration
-#' leads out of the parameter space, tell `em()` what that space is by `transform`.
+#' go downhill, leave the parameter space, or make one of your functions fail, are taken back silently; where
+#' acceleration leads out of the parameter space, tell `em()` what that space is by `transform`.
 #'
 #' @section Transforms:
 #' Accelerators and standard errors work in coordinates without constraint. `transform` says for each parameter which:
@@ -30,14 +27,14 @@ closure_names <- c("e_step", "m_step", "update", "loglik", "log_prior", "pack", 
 #' * `"real"` (the default for all): itself.
 #' * `"positive"`: its logarithm.
 #' * `"probability"`, a number between 0 and 1: its logit.
-#' * `"simplex"`, a vector of shares that sum to 1, or a matrix each of whose rows does: logarithms of their ratios to the
-#'   last share (of the row).
-#' * `"covariance"`, a d x d matrix or d x d x K array: the Cholesky factor, the logarithm of its diagonal and the rows below
-#'   relative to it.
+#' * `"simplex"`, a vector of shares that sum to 1, or a matrix each of whose rows does: logarithms of their ratios to
+#'   the last share (of the row).
+#' * `"covariance"`, a d x d matrix or d x d x K array: the Cholesky factor, the logarithm of its diagonal and the rows
+#'   below relative to it.
 #'
 #' Nothing is guessed: a number between 0 and 1 may be a mean. Without transforms EM itself is the same, but
-#' the degrees of freedom and standard errors of constrained parameters are not right (two shares that sum to 1 count as two
-#' parameters, with an information matrix that knows nothing of their sum).
+#' the degrees of freedom and standard errors of constrained parameters are not right (two shares that sum to 1 count as
+#' two parameters, with an information matrix that knows nothing of their sum).
 #'
 #' @section Errors:
 #' All are of class `em_error` and name the function and the iteration.
@@ -46,16 +43,16 @@ closure_names <- c("e_step", "m_step", "update", "loglik", "log_prior", "pack", 
 #' * `em_error_non_monotone`: a plain step lowered the objective.
 #' * `em_error_start`: the start is not in the parameter space.
 #'
-#' A wrong step need not go downhill: it may converge to another point. So the neighbourhood of the result is looked at, and
-#' a higher log-likelihood there is a warning of class `em_warning_not_stationary`.
+#' A wrong step need not go downhill: it may converge to another point. So the neighbourhood of the result is looked at,
+#' and a higher log-likelihood there is a warning of class `em_warning_not_stationary`.
 #'
 #' @section Several starts:
-#' `start` may be a function that draws one, called `n_starts` times (10 by default); or an unnamed list of starts. All are run
-#' for `n_short` plain steps, the best `n_polish` of them (15 by default) to the end. Runs after the first are shared by
-#' forked processes (as many as `threads` in [em_control()]) if they would take more than about a second together and the
-#' system allows it (not on Windows, nor in RStudio). The result is the same; what your functions write elsewhere, and their
-#' warnings, stay in the processes. A start from which one of your functions fails is a row of status "failed" in
-#' `fit$starts`.
+#' `start` may be a function that draws one, called `n_starts` times (10 by default); or an unnamed list of starts. All
+#' are run for `n_short` plain steps, the best `n_polish` of them (15 by default) to the end. Runs after the first are
+#' shared by forked processes (as many as `threads` in [em_control()]) if they would take more than about a second
+#' together and the system allows it (not on Windows, nor in RStudio). The result is the same; what your functions write
+#' elsewhere, and their warnings, stay in the processes. A start from which one of your functions fails is a row of
+#' status "failed" in `fit$starts`.
 #'
 #' @param start A named list of numeric vectors, matrices and arrays, or one numeric vector; a fit of `em()`; or several
 #'   starts, see below.
@@ -68,19 +65,20 @@ closure_names <- c("e_step", "m_step", "update", "loglik", "log_prior", "pack", 
 #'   them by name, the others being real.
 #' @param pack,unpack NULL (default), or coordinates of your own in place of `transform`: `pack(theta)` returns a
 #'   numeric vector, `unpack(point)` its parameters.
-#' @param log_prior NULL (default), or a function `(theta, data)`: the log prior density, up to a constant. The M-step must then
-#'   maximise the posterior.
+#' @param log_prior NULL (default), or a function `(theta, data)`: the log prior density, up to a constant. The M-step
+#'   must then maximise the posterior.
 #' @param complete_loglik NULL (default), or a function `(theta, stats, data)`: the expected complete-data
 #'   log-likelihood, which the M-step maximises, up to a constant. Used by `plot(type = "bound")` only.
-#' @param n_obs NULL (default), or the number of observations, for `BIC()`. NULL: the rows of a matrix or data frame, the length
-#'   of a vector without names, the total of a table; else NA.
-#' @param control Made by [em_control()]. `search_rows` and `keep_posterior` have no meaning here and must be left alone.
+#' @param n_obs NULL (default), or the number of observations, for `BIC()`. NULL: the rows of a matrix or data frame,
+#'   the length of a vector without names, the total of a table; else NA.
+#' @param control Made by [em_control()]. `search_rows` and `keep_posterior` have no meaning here and must be left
+#'   alone.
 #'
 #' @return A list of class `c("em", "em_fit")`:
 #' - `parameters`: in the shape of `start`.
 #' - `loglik`, `log_prior`, `df` (coordinates without constraint), `nobs`.
-#' - `status`, `message`, `converged`, `iterations`, `evaluations` (log-likelihoods after the first), `convergence` (`rule`,
-#'   `last_gain`, `rate`, `remaining_gain`), `trace` (data frame).
+#' - `status`, `message`, `converged`, `iterations`, `evaluations` (log-likelihoods after the first), `convergence`
+#'   (`rule`, `last_gain`, `rate`, `remaining_gain`), `trace` (data frame).
 #' - `starts`: data frame, `start`, `method`, `loglik`, `status`, `iterations`, `best`.
 #' - `calls`: how often the EM `step` and the `loglik` were called in the run that is reported.
 #' - `start`: the start of that run, in full. `space`: the coordinates. `functions`: yours.
@@ -96,8 +94,8 @@ closure_names <- c("e_step", "m_step", "update", "loglik", "log_prior", "pack", 
 #' \doi{10.1002/9780470191613}
 #' @seealso [plot.em()], [vcov.em()], [em_control()]
 #' @examples
-#' # Linkage of two genes (Rao): four counts with probabilities (2 + t, 1 - t, 1 - t, t) / 4. The first cell is the sum of
-#' # two cells, with probabilities 1/2 and t/4, that were not told apart.
+#' # Linkage of two genes (Rao): four counts with probabilities (2 + t, 1 - t, 1 - t, t) / 4. The first cell is the sum
+#' of # two cells, with probabilities 1/2 and t/4, that were not told apart.
 #' counts <- c(125, 18, 20, 34)
 #' linkage <- em(
 #'   start = list(t = 0.5),
@@ -155,8 +153,8 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
 warn_higher <- function(higher) {
   if (is.null(higher)) return(invisible())
   em_warn(sprintf(paste0(
-    "EM has converged, but not to a maximum of the log-likelihood, which is higher by %s at %s = %s next to it. The steps climb ",
-    "another function: check that the M-step and `loglik` belong to the same model, and the M-step's divisors."
+    "EM has converged, but not to a maximum of the log-likelihood, which is higher by %s at %s = %s next to it. The ",
+    "steps climb another function: check that the M-step and `loglik` belong to the same model, and the M-step's divisors."
   ), format(higher$rise, digits = 2L), higher$label, format(higher$value, digits = 7L)), "not_stationary",
   rise = higher$rise)
 }
@@ -180,7 +178,8 @@ check_closures <- function(functions) {
                        missing[1L]), "argument", argument = missing[1L])
     }
   } else if (!given[["loglik"]]) {
-    em_abort("`update` needs a `loglik` beside it: EM is guarded by the log-likelihood.", "argument", argument = "loglik")
+    em_abort("`update` needs a `loglik` beside it: EM is guarded by the log-likelihood.", "argument",
+             argument = "loglik")
   }
   functions
 }
@@ -220,8 +219,8 @@ em_start_list <- function(starts, method, what) {
   named <- !is.list(first) || (!is.null(names(first)) && all(nzchar(names(first))) && !anyDuplicated(names(first)))
   if (!fine || !named || is.data.frame(first)) {
     em_abort(paste0(
-      "`start` must be a named list of numeric vectors, matrices or arrays, such as list(p = 0.5, mu = c(1, 2)); a numeric ",
-      "vector; an unnamed list of several such starts; or a function that draws one. ", what, " ",
+      "`start` must be a named list of numeric vectors, matrices or arrays, such as list(p = 0.5, mu = c(1, 2)); a ",
+      "numeric vector; an unnamed list of several such starts; or a function that draws one. ", what, " ",
       if (!fine || is.data.frame(first)) em_what_came(first) else "a list without (different) names", "."
     ), "start")
   }
@@ -247,272 +246,13 @@ em_plain <- function(x) {
   out
 }
 
-# ---- the model as the core wants it --------------------------------------------------------------
-
-# The functions in an environment of their own, and calls of them by name.
-em_model <- function(functions, data, space) {
-  environment <- new.env(parent = baseenv())
-  state <- new.env(parent = emptyenv())
-  state$where <- integer(2L)
-  given <- functions[closure_names]
-  first <- c(e_step = "theta", m_step = "stats", update = "theta", loglik = "theta", log_prior = "theta", pack = "theta",
-             unpack = "point")
-  calls <- lapply(stats::setNames(nm = closure_names), function(name) {
-    f <- given[[name]]
-    if (is.null(f)) return(NULL)
-    assign(name, f, envir = environment)
-    as.call(c(as.name(name), as.name(first[[name]]),
-              if (!name %in% c("pack", "unpack") && takes_data(f, name, is.null(data))) quote(data)))
-  })
-  environment$data <- data
-  environment$guard <- em_guard
-  environment$check <- function(value, part) check_closure_value(value, closure_names[part], space$start, state)
-  model <- list(
-    environment = environment, calls = unname(calls),
-    trials = unname(lapply(calls, function(call) if (!is.null(call)) call("guard", call))), check = quote(check(value, part)),
-    layout = space$layout, start = space$start, functions = functions, state = state, data = data
-  )
-  model$n_packed <- if (is.null(functions$pack)) space$n_packed else count_coordinates(model)
-  state$n_packed <- model$n_packed
-  model
-}
-
-# What can go wrong at a point that an accelerator proposes is no mistake of the user's.
-em_guard <- function(code) {
-  tryCatch(
-    withCallingHandlers(code, warning = function(w) tryInvokeRestart("muffleWarning")),
-    error = function(e) structure(list(), class = "em_trial_failed")
-  )
-}
-
-# Whether a function is to be called with the data as its second argument: not if it has one argument only, nor if there are
-# no data and it has its own.
-takes_data <- function(f, name, no_data) {
-  arguments <- formals(args(f))
-  if (length(arguments) == 0L) {
-    em_abort(sprintf("`%s` has no arguments; it must be a function (%s, data).", name,
-                     if (name == "m_step") "stats" else "theta"), "argument", argument = name)
-  }
-  if (length(arguments) == 1L) return(FALSE)
-  required <- names(arguments)[-(1:2)][vapply(arguments[-(1:2)], function(a) is.name(a) && !nzchar(a), NA)]
-  required <- setdiff(required, "...")
-  if (length(required) > 0L) {
-    em_abort(sprintf("`%s` has an argument `%s` without a default; em() gives two, (%s, data).", name, required[1L],
-                     if (name == "m_step") "stats" else "theta"), "argument", argument = name)
-  }
-  !no_data || (is.name(arguments[[2L]]) && !nzchar(arguments[[2L]]) && names(arguments)[2L] != "...")
-}
-
-count_coordinates <- function(model) {
-  point <- with_closure_errors(model$functions$pack(model$start), "pack")
-  if (!is.numeric(point) || length(point) == 0L || !all(is.finite(point))) {
-    em_abort(sprintf("`pack` must return a numeric vector of finite coordinates at the start, not %s.", em_what_came(point)),
-             "closure_value", closure = "pack")
-  }
-  back <- with_closure_errors(model$functions$unpack(as.double(point)), "unpack")
-  theta <- em_conform(back, model$start)
-  if (is.character(theta)) {
-    em_abort(sprintf("`unpack` must return parameters in the shape of `start`, %s; at the start %s.",
-                     em_describe_shape(model$start), theta), "closure_value", closure = "unpack")
-  }
-  if (max(abs(em_flat(theta) - em_flat(model$start))) > 1e-6 * (1 + max(abs(em_flat(model$start))))) {
-    em_abort("`unpack(pack(start))` is not `start`: the two must be inverse to one another.", "closure_value",
-             closure = "unpack")
-  }
-  length(point)
-}
-
-# "at the start", "in iteration 3".
-em_when <- function(iteration) if (iteration == 0L) "at the start" else paste("in iteration", iteration)
-
-# Evaluates one of the user's functions outside of the loop.
-with_closure_errors <- function(code, name) {
-  withCallingHandlers(code, error = function(e) abort_closure(e, name, NULL))
-}
-
-abort_closure <- function(e, name, iteration) {
-  em_abort(sprintf("`%s` stopped with an error%s: %s", name, if (is.null(iteration)) "" else
-    paste0(" ", em_when(iteration)), conditionMessage(e)), "closure", closure = name, iteration = iteration, parent = e)
-}
-
-# What the core could not use: gives back what was meant, or says what is wrong.
-check_closure_value <- function(value, name, start, state) {
-  when <- em_when(state$where[1L])
-  fail <- function(class, ...) {
-    em_abort(sprintf(...), class, closure = name, iteration = state$where[1L])
-  }
-  if (name %in% c("m_step", "update", "unpack")) {
-    theta <- em_conform(value, start)
-    if (!is.character(theta)) return(theta)
-    fail("closure_value", paste0("`%s` did not return parameters as `start` has them, %s: %s %s. Look at what it does with ",
-                                 "the %s of that iteration."), name, em_describe_shape(start), when, theta,
-         if (name == "m_step") "statistics" else "parameters")
-  }
-  if (name == "pack") {
-    if (is.numeric(value) && length(value) == state$n_packed) return(as.double(value))
-    fail("closure_value", "`pack` must return %d coordinates as at the start; %s it returned %s.", state$n_packed, when,
-         em_what_came(value))
-  }
-  what <- if (name == "e_step") "the attribute \"loglik\" of what `e_step` returns" else sprintf("`%s`", name)
-  if (name == "e_step" && is.null(value)) {
-    fail("closure_value", paste("There is no log-likelihood: give the function `loglik`, or let `e_step` return it as an",
-                                "attribute, structure(stats, loglik = value)."))
-  }
-  if (!(is.numeric(value) || is.logical(value)) || length(value) != 1L) {
-    fail("closure_value", "%s must be one number; %s it is %s.%s", what, when, em_what_came(value),
-         if (is.numeric(value) && length(value) > 1L) " Has a sum() been forgotten?" else "")
-  }
-  if (!is.finite(value)) {
-    fail(if (state$where[1L] == 0L) "start" else "closure",
-         "%s is %s %s. %s", what, format(value), when, if (state$where[1L] == 0L) {
-           "EM must start where the likelihood is positive: check the start, or the function."
-         } else {
-           paste("The step before led to parameters without a likelihood: check the M-step, or whether the likelihood is",
-                 "unbounded there (a prior keeps away from it).")
-         })
-  }
-  as.double(value)
-}
-
-# ---- runs ----------------------------------------------------------------------------------------
-
-# One run from flat parameters.
-em_run <- function(model, theta, control, before = 0L, show = NULL) {
-  # written to by the core, so it must be a vector of our own
-  where <- integer(2L)
-  model$state$where <- where
-  run <- withCallingHandlers(
-    em_run_(model, model$start, theta, control, before, where, show),
-    error = function(e) {
-      if (where[2L] > 0L) abort_closure(e, closure_names[where[2L]], where[1L])
-    }
-  )
-  if (run$status == "non_monotone") abort_non_monotone(run, model, before)
-  if (run$status == "degenerate") {
-    em_abort(sprintf("EM cannot go on %s: the parameters have left their space.", em_when(before + run$iterations + 1L)),
-             "closure", closure = "m_step", iteration = before + run$iterations + 1L)
-  }
-  run
-}
-
-abort_non_monotone <- function(run, model, before) {
-  n <- length(run$trace_loglik)
-  last <- run$trace_loglik[n] + run$trace_log_prior[n]
-  now <- run$loglik + run$log_prior
-  iteration <- before + run$iterations + 1L
-  step <- if (is.null(model$functions$update)) "M-step" else "update"
-  prior <- !is.null(model$functions$log_prior)
-  digits <- min(15L, max(8L, ceiling(log10(abs(last) / (last - now))) + 3L))
-  small <- (last - now) <= 1e-7 * (1 + abs(last))
-  em_abort(paste0(
-    sprintf("Iteration %d lowered the %s from %s to %s (by %s). A step of EM cannot do that, so the %s or `%s` is wrong. ",
-            iteration, if (prior) "log-likelihood plus log prior" else "log-likelihood", format(last, digits = digits),
-            format(now, digits = digits), format(last - now, digits = 2L), step,
-            if (is.null(model$functions$loglik)) "the \"loglik\" of e_step" else "loglik"),
-    if (small) paste("The fall is small: an M-step by an optimiser with a loose tolerance, or a log-likelihood by",
-                     "quadrature, may be all there is to it. "),
-    sprintf("Check that the %s maximises the expected complete-data log-likelihood (for all parameters together, with ",
-            step),
-    "the divisors of maximum likelihood), that it uses the statistics of the current parameters, and that the ",
-    "log-likelihood is that of the same model",
-    if (prior) ", and that the step takes the log prior into account", "."
-  ), "non_monotone", iteration = iteration, before = last, after = now)
-}
-
-# All starts: short plain runs, then the best ones to the end. Returns the best run with the table of starts.
-em_run_starts <- function(model, starts, control) {
-  n <- length(starts)
-  whole <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control))
-  show <- progress_display(control, "starts")
-  if (n == 1L) {
-    run <- em_run(model, em_flat(starts[[1L]]$theta), whole, show = show)
-    run$starts <- em_outcomes(starts, list(run), TRUE)
-    run$chosen <- 1L
-    return(run)
-  }
-  short <- list(tol = control$tol, max_iter = min(control$n_short, control$max_iter), accelerator = "none")
-  processes <- resolve_threads(control)
-  runs <- em_each(seq_len(n), function(i) em_run(model, em_flat(starts[[i]]$theta), short, show = show), processes)
-  objective <- vapply(runs, function(r) if (inherits(r, "condition")) NA_real_ else r$loglik + r$log_prior, 0)
-  if (all(is.na(objective))) stop(runs[[1L]])
-  best <- utils::head(order(-objective, na.last = NA), control$n_polish)
-  longer <- em_each(best, function(i) {
-    done <- runs[[i]]
-    if (done$status == "converged" || done$iterations >= control$max_iter) return(done)
-    rest <- whole
-    rest$max_iter <- control$max_iter - done$iterations
-    em_join(done, em_run(model, done$theta, rest, before = done$iterations, show = show))
-  }, processes)
-  runs[best] <- longer
-  polished <- seq_len(n) %in% best
-  objective <- vapply(runs, function(r) if (inherits(r, "condition")) NA_real_ else r$loglik + r$log_prior, 0)
-  if (all(is.na(objective[polished]))) stop(longer[[1L]])
-  chosen <- which.max(ifelse(polished, objective, NA))
-  run <- runs[[chosen]]
-  run$starts <- em_outcomes(starts, runs, polished)
-  run$chosen <- chosen
-  run
-}
-
-# run(i) for all i; the rest in forked processes when the first one shows that it is worth it. Conditions that are the
-# start's fault (em_error_closure, em_error_start) come back as values, others stop. Every run begins with the same random
-# numbers, whoever does it.
-em_each <- function(index, run, processes) {
-  seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
-  caught <- function(i) {
-    if (!is.null(seed)) assign(".Random.seed", seed, envir = globalenv())
-    tryCatch(run(i), em_error = function(e) e)
-  }
-  began <- proc.time()[["elapsed"]]
-  first <- caught(index[1L])
-  took <- proc.time()[["elapsed"]] - began
-  rest <- index[-1L]
-  runs <- if (length(rest) > 1L && took * length(rest) > 1 && processes > 1L && fork_is_safe()) {
-    parallel::mclapply(rest, caught, mc.cores = min(processes, length(rest)), mc.preschedule = FALSE, mc.set.seed = FALSE)
-  } else {
-    lapply(rest, caught)
-  }
-  runs <- c(list(first), runs)
-  for (r in runs) {
-    if (is.null(r) || inherits(r, "try-error")) {
-      em_abort("A process that ran one of the starts was killed. Try em_control(threads = 1).", "process")
-    }
-    if (inherits(r, "em_error") && !inherits(r, c("em_error_closure", "em_error_start"))) stop(r)
-  }
-  runs
-}
-
-# Forks of graphical front ends break them; a forked child must not fork again.
-fork_is_safe <- function() {
-  .Platform$OS.type == "unix" && identical(process$id, Sys.getpid()) && Sys.getenv("RSTUDIO") != "1" &&
-    .Platform$GUI %in% c("X11", "unknown", "Tk", "")
-}
-
-# Two runs, the second from where the first ended, as one.
-em_join <- function(first, second) {
-  out <- second
-  for (name in c("trace_loglik", "trace_log_prior", "trace_step")) out[[name]] <- c(first[[name]], second[[name]][-1L])
-  for (name in c("iterations", "evaluations", "calls")) out[[name]] <- first[[name]] + second[[name]]
-  out
-}
-
-em_outcomes <- function(starts, runs, polished) {
-  failed <- vapply(runs, inherits, NA, "condition")
-  pick <- function(field, none) {
-    unlist(Map(function(r, f) if (f) none else r[[field]], runs, failed))
-  }
-  data.frame(
-    method = vapply(starts, `[[`, "", "method"), loglik = pick("loglik", NA_real_), log_prior = pick("log_prior", NA_real_),
-    status = pick("status", "failed"), iterations = pick("iterations", NA_integer_), polished = polished
-  )
-}
-
 # ---- the fit -------------------------------------------------------------------------------------
 
 build_em <- function(run, model, space, starts, data, n_obs, control, call) {
   theta <- em_shaped(run$theta, space$start)
   fit <- new_em_fit(
-    "em", call, list(x = data), theta, run, df = space$n_packed, nobs = em_n_obs(n_obs, data), starts = start_table(run),
+    "em", call, list(x = data), theta, run, df = space$n_packed, nobs = em_n_obs(n_obs,
+                                                                                 data), starts = start_table(run),
     weights = NULL, control = control, calls = run$calls, start = starts[[run$chosen]]$theta, space = space,
     functions = model$functions, has_data = !is.null(data)
   )

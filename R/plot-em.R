@@ -6,26 +6,28 @@
 #'
 #' * `"trace"`: the objective by iteration, and its distance to the last value on a log scale.
 #' * `"starts"`: the log-likelihood that every start reached, sorted.
-#' * `"bound"`: how EM works. Along one line through an early point of the run: the log-likelihood, and the lower bound that
-#'   the E-step at that point makes. They touch there; the M-step goes to the top of the bound, and where the bound rises
-#'   the log-likelihood rises at least as much. With `complete_loglik` in [em()] the bound is exact:
-#'   \eqn{Q(\theta; s_t) - Q(\theta_t; s_t) + \ell(\theta_t)}. Without, the parabola is drawn that shares with the bound what is known of it: value and
-#'   slope at the point (by Fisher's identity those of the log-likelihood) and the place of its maximum, the EM update.
-#' * `"rate"`: what share of the gain of the step before each plain EM step gains, from the best start. It settles at the
-#'   square of the rate at which the parameters converge, the largest fraction of missing information.
+#' * `"bound"`: how EM works. Along one line through an early point of the run: the log-likelihood, and the lower bound
+#'   that the E-step at that point makes. They touch there; the M-step goes to the top of the bound, and where the bound
+#'   rises the log-likelihood rises at least as much. With `complete_loglik` in [em()] the bound is exact:
+#'   \eqn{Q(\theta; s_t) - Q(\theta_t; s_t) + \ell(\theta_t)}. Without, the parabola is drawn that shares with the bound
+#'   what is known of it: value and slope at the point (by Fisher's identity those of the log-likelihood) and the place
+#'   of its maximum, the EM update.
+#' * `"rate"`: what share of the gain of the step before each plain EM step gains, from the best start. It settles at
+#'   the square of the rate at which the parameters converge, the largest fraction of missing information.
 #'
 #' @param x A fit of [em()].
 #' @param type What to plot. Default `"trace"`.
 #' @param direction For `"bound"`: NULL (default), from the point through its EM update; the name of a parameter (see
-#'   [coef()]) that is moved while the others stay, if it has a coordinate of its own; or a numeric vector, a direction in the
-#'   coordinates of `transform`.
+#'   [coef()]) that is moved while the others stay, if it has a coordinate of its own; or a numeric vector, a direction
+#'   in the coordinates of `transform`.
 #' @param at For `"bound"`: whole number >= 0, the plain EM steps from the start to the point. Default 0 or 1, whichever
 #'   shows more. For `"rate"`: how many steps are taken; default 50.
 #' @param legend TRUE (default): explain the lines.
 #' @param main,xlab,ylab Title and labels of the axes (of one-panel plots).
 #' @param ... Graphical parameters, such as `xlim`, `ylim`, `cex.lab`.
 #' @return `x`, invisibly.
-#' @references Neal, R. M. and Hinton, G. E. (1998). A view of the EM algorithm that justifies incremental, sparse, and other
+#' @references Neal, R. M. and Hinton, G. E. (1998). A view of the EM algorithm that justifies incremental, sparse, and
+#' other
 #'   variants. In *Learning in Graphical Models*, 355-368. Kluwer. \doi{10.1007/978-94-011-5014-9_12}
 #' @seealso [em()]
 #' @examples
@@ -41,7 +43,8 @@
 #' plot(fit)
 #' plot(fit, "bound")
 #' @export
-plot.em <- function(x, type = c("trace", "starts", "bound", "rate"), direction = NULL, at = NULL, legend = TRUE, main = NULL,
+plot.em <- function(x, type = c("trace", "starts", "bound", "rate"), direction = NULL, at = NULL, legend = TRUE,
+                    main = NULL,
                     xlab = NULL, ylab = NULL, ...) {
   type <- match_choice(type)
   look <- list(main = main, xlab = xlab, ylab = ylab, legend = isTRUE(legend), more = list(...))
@@ -61,8 +64,8 @@ em_replay <- function(fit, n, what) {
 
 # ---- the bound -----------------------------------------------------------------------------------
 
-# Numbers for the plot: list(curves = data frame of step, x, loglik, bound; here, update (rows: x, loglik, bound), exact, xlab,
-# at).
+# Numbers for the plot: list(curves = data frame of step, x, loglik, bound; here, update (rows: x, loglik, bound),
+# exact, xlab, at).
 bound_data <- function(fit, direction = NULL, at = NULL, n = 201L) {
   chart <- em_line_chart(fit)
   if (is.null(at)) {
@@ -150,8 +153,8 @@ bound_exact <- function(fit, stats, theta, log_prior, along, l0) {
   }
 }
 
-# list(direction, update (the step at which the EM update, or its shadow on the line, lies), range (of steps), label, at (flat
-# position) if the line is along one parameter, through (the update is on the line)).
+# list(direction, update (the step at which the EM update, or its shadow on the line, lies), range (of steps), label, at
+# (flat position) if the line is along one parameter, through (the update is on the line)).
 bound_direction <- function(fit, direction, move) {
   if (max(abs(move)) == 0) {
     em_abort("EM stands still at this point: there is no step to show. Choose an earlier `at`.", "nothing_to_plot")
@@ -169,8 +172,11 @@ bound_direction <- function(fit, direction, move) {
     }
     d <- as.double(seq_along(move) == single$coordinate[found])
   } else {
-    if (!is.numeric(direction) || length(direction) != length(move) || !all(is.finite(direction)) || all(direction == 0)) {
-      check_fails("direction", sprintf("the name of a parameter, or %d numbers that are not all 0", length(move)), direction)
+    fine <- is.numeric(direction) && length(direction) == length(move) && all(is.finite(direction)) &&
+      any(direction != 0)
+    if (!fine) {
+      check_fails("direction", sprintf("the name of a parameter, or %d numbers that are not all 0", length(move)),
+                  direction)
     }
     d <- as.double(direction)
   }
@@ -223,8 +229,10 @@ plot_bound <- function(fit, direction, at, look) {
   note <- paste0(if (d$exact) "exact bound" else "parabola in place of the bound (no `complete_loglik`)", "; after ",
                  count_of(d$at, "step"))
   panel_title(look, "EM climbs a bound", note)
-  legend_above(c(label, if (d$exact) "bound of the E-step" else "parabola", "current point", if (d$through) "EM update"),
-               col = c(colour, "black", if (d$through) colour[1L]), lty = c(1, if (d$exact) 1 else 5, NA, if (d$through) NA),
+  legend_above(c(label, if (d$exact) "bound of the E-step" else "parabola", "current point",
+                 if (d$through) "EM update"),
+               col = c(colour, "black", if (d$through) colour[1L]), lty = c(1, if (d$exact) 1 else 5, NA,
+                                                                            if (d$through) NA),
                lwd = 2, pch = c(NA, NA, 16, if (d$through) 16), show = look$legend, corner = "bottomright")
 }
 
@@ -238,7 +246,8 @@ bound_limits <- function(d) {
 
 # ---- the rate ------------------------------------------------------------------------------------
 
-# Ratios of successive gains of plain EM from the best start, down to where rounding blurs them: data frame iteration, rate.
+# Ratios of successive gains of plain EM from the best start, down to where rounding blurs them: data frame iteration,
+# rate.
 rate_data <- function(fit, n) {
   run <- em_replay(fit, n, "plot(type = \"rate\")")
   objective <- run$trace_loglik + run$trace_log_prior

@@ -282,7 +282,8 @@ std::vector<double> as_vector(const Rcpp::NumericVector& v) { return {v.begin(),
 
 }  // namespace
 
-// Runs EM from the flat `theta`. model: environment, calls, trials and check (see Caller), layout (see as_space), n_packed. `before`: iterations that went before. `where` is written to: see Caller.
+// Runs EM from the flat `theta`. model: environment, calls, trials and check (see Caller), layout (see as_space),
+// n_packed. `before`: iterations that went before. `where` is written to: see Caller.
 // [[Rcpp::export(rng = false)]]
 Rcpp::List em_run_(Rcpp::List model, SEXP start, Rcpp::NumericVector theta, Rcpp::List control, int before,
                    Rcpp::IntegerVector where, SEXP show) {

@@ -14,7 +14,8 @@ em_model_deaths <- function() {
   list(
     start = list(p = 0.5, mu = c(1, 3)),
     e_step = function(theta, data) {
-      density <- cbind(theta$p * stats::dpois(data$number, theta$mu[1]), (1 - theta$p) * stats::dpois(data$number, theta$mu[2]))
+      density <- cbind(theta$p * stats::dpois(data$number, theta$mu[1]),
+                       (1 - theta$p) * stats::dpois(data$number, theta$mu[2]))
       structure(density[, 1] / rowSums(density), loglik = sum(data$days * log(rowSums(density))))
     },
     m_step = function(z, data) {
@@ -47,13 +48,14 @@ em_model_abo <- function() {
 }
 
 abo_loglik <- function(p, n) {
-  n[["A"]] * log(p[1]^2 + 2 * p[1] * p[3]) + n[["B"]] * log(p[2]^2 + 2 * p[2] * p[3]) + n[["AB"]] * log(2 * p[1] * p[2]) +
-    2 * n[["O"]] * log(p[3])
+  n[["A"]] * log(p[1]^2 + 2 * p[1] * p[3]) + n[["B"]] * log(p[2]^2 + 2 * p[2] * p[3]) +
+    n[["AB"]] * log(2 * p[1] * p[2]) + 2 * n[["O"]] * log(p[3])
 }
 
 # Two normal components in the plane: simplex and covariances; the E-step gives the log-likelihood.
 em_model_plane <- function() {
-  x <- with_seed(2, rbind(matrix(stats::rnorm(200), 100), matrix(stats::rnorm(100, 3), 50) %*% matrix(c(1, 0.5, 0, 1), 2)))
+  x <- with_seed(2,
+                 rbind(matrix(stats::rnorm(200), 100), matrix(stats::rnorm(100, 3), 50) %*% matrix(c(1, 0.5, 0, 1), 2)))
   list(
     start = list(p = c(0.5, 0.5), mu = rbind(c(0, 0), c(2, 2)), sigma = array(diag(2), c(2, 2, 2))),
     e_step = function(theta, x) {

@@ -25,7 +25,8 @@ test_that("intervals on the transformed scale stay inside the parameter's range"
   fit <- em_fit_of(em_model_deaths())
   se <- sqrt(diag(vcov(fit)))
   b <- coef(fit)
-  expect_equal(unname(confint(fit, "p")), unname(cbind(b - 1.959964 * se, b + 1.959964 * se)[1, , drop = FALSE]), tolerance = 1e-6)
+  expect_equal(unname(confint(fit, "p")), unname(cbind(b - 1.959964 * se, b + 1.959964 * se)[1, , drop = FALSE]),
+               tolerance = 1e-6)
   inside <- confint(fit, transform = TRUE, level = 0.9)
   z <- stats::qnorm(0.95)
   expect_equal(unname(inside[1, ]), unname(stats::plogis(stats::qlogis(b[1]) + c(-z, z) * se[1] / (b[1] * (1 - b[1])))))

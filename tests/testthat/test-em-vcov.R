@@ -35,7 +35,8 @@ test_that("the information of a slow and strongly correlated problem is found", 
   e <- (2 * d$y - 1) * drop(x %*% stats::coef(oracle))
   ratio <- exp(stats::dnorm(e, log = TRUE) - stats::pnorm(e, log.p = TRUE))
   exact <- solve(crossprod(x * sqrt(ratio * (ratio + e))), tol = 1e-30)
-  expect_equal(found$variance / sqrt(tcrossprod(diag(exact))), unname(exact / sqrt(tcrossprod(diag(exact)))), tolerance = 1e-5)
+  expect_equal(found$variance / sqrt(tcrossprod(diag(exact))), unname(exact / sqrt(tcrossprod(diag(exact)))),
+               tolerance = 1e-5)
   expect_identical(c(ncol(found$null), found$rises), c(0L, FALSE))
 })
 

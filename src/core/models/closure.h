@@ -11,8 +11,8 @@
 
 namespace emkit {
 
-// What the user provides. `trial`: the parameters are an accelerator's proposal, so that whatever goes wrong there is no
-// mistake of the user's: the functions then return false. Elsewhere they may throw.
+// What the user provides. `trial`: the parameters are an accelerator's proposal, so that whatever goes wrong there is
+// no mistake of the user's: the functions then return false. Elsewhere they may throw.
 class ModelClosures {
  public:
   virtual ~ModelClosures() = default;

@@ -93,9 +93,9 @@ class Anderson final : public Accelerator {
   }
 
   static constexpr size_t kMemory = 8;
-  static constexpr int kWarmUp = 2;
-  static constexpr int kMostRejected = 2;  // proposals in a row before the stored steps are forgotten
-  static constexpr double kLargestGain = 1e-3;
+  static constexpr int kWarmUp = 5;
+  static constexpr int kMostRejected = 1;  // proposals in a row before the stored steps are forgotten
+  static constexpr double kLargestGain = 1e-2;
   static constexpr double kRidge = 1e-10;
 
   Eigen::VectorXd point_;     // v: the packed point whose image the next m_step() gives
