@@ -10,6 +10,7 @@
 #' - [em_fa()] fits factor analyses and probabilistic principal components, with missing values too.
 #' - [em_impute()] imputes the missing values of data frames; [em_complete()], [em_pool()] and [em_pool_test()] work with
 #'   the imputations.
+#' - [em()] fits a model of your own, from an E-step and an M-step written in R.
 #'
 #' Every fit goes through one EM loop, set by [em_control()]: how it starts, accelerates and stops,
 #' and on how many threads. A fit is a plain list of class `em_fit`, made for [summary()], [plot()],

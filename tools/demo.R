@@ -467,6 +467,46 @@ sections <- list(
     expect_value("swiss: the Heywood case is named", as.numeric(grepl("Education", heywood)), 1)
   },
 
+  "a model of one's own: linkage, blood groups" = function() {
+    counts <- c(125, 18, 20, 34)
+    linkage <- em(
+      start = list(t = 0.1),
+      e_step = function(theta, y) y[1] * theta$t / (2 + theta$t),
+      m_step = function(x, y) list(t = (x + y[4]) / (x + sum(y[2:4]))),
+      loglik = function(theta, y) sum(y * log(c(2 + theta$t, 1 - theta$t, 1 - theta$t, theta$t) / 4)),
+      complete_loglik = function(theta, x, y) (x + y[4]) * log(theta$t) + (y[2] + y[3]) * log(1 - theta$t),
+      data = counts, transform = "probability", n_obs = sum(counts), control = tight
+    )
+    print(summary(linkage))
+    save_plot("em-bound", function() plot(linkage, "bound"))
+    expect_value("linkage: recombination (Rao)", linkage$parameters$t, 0.6268214979, 1e-10)
+    expect_value("linkage: standard error, second derivative", sqrt(vcov(linkage)[1, 1]), 0.0514673492, 1e-9)
+    groups <- c(A = 186, B = 38, AB = 13, O = 284)
+    loglik <- function(theta, n) {
+      p <- theta$genes
+      sum(n * log(c(p[1]^2 + 2 * p[1] * p[3], p[2]^2 + 2 * p[2] * p[3], 2 * p[1] * p[2], p[3]^2)))
+    }
+    count_genes <- function(theta, n) {
+      p <- theta$genes
+      aa <- n[1] * p[1] / (p[1] + 2 * p[3])
+      bb <- n[2] * p[2] / (p[2] + 2 * p[3])
+      genes <- c(n[1] + aa + n[3], n[2] + bb + n[3], n[1] - aa + n[2] - bb + 2 * n[4])
+      list(genes = unname(genes) / sum(genes))
+    }
+    blood <- em(list(genes = c(A = 1, B = 1, O = 1) / 3), update = count_genes, loglik = loglik, data = groups,
+                transform = "simplex", n_obs = sum(groups), control = tight)
+    print(blood)
+    # a maximum that optim() finds in log ratios
+    simplex <- function(v) list(genes = exp(c(v, 0)) / sum(exp(c(v, 0))))
+    oracle <- optim(c(0, 0), function(v) -loglik(simplex(v), groups), method = "BFGS", control = list(reltol = 1e-15))
+    expect_value("blood groups: log-likelihood, optim()", blood$loglik, -oracle$value, 1e-8)
+    expect_value("blood groups: shares of the genes", unname(blood$parameters$genes), simplex(oracle$par)$genes, 1e-5)
+    wrong <- tryCatch(update(blood, update = function(theta, n) list(genes = c(0.9, 0.05, 0.05))),
+                      em_error_non_monotone = function(e) conditionMessage(e))
+    cat(strwrap(wrong, 88), sep = "\n")
+    expect_value("blood groups: a wrong step is an error", is.character(wrong), TRUE)
+  },
+
   "the quick start of README.md, as it stands there" = function() {
     text <- readLines("README.md")
     from <- grep("^```r", text)

@@ -14,6 +14,7 @@ namespace emkit {
 class Anderson final : public Accelerator {
  public:
   Step advance(EmModel& model, const StepContext& context) override {
+    if (extrapolated_) rejected_ = 0;
     extrapolated_ = false;
     if (!model.m_step()) return Step::kFailed;
     Eigen::VectorXd image(static_cast<Eigen::Index>(model.n_packed()));
@@ -53,8 +54,9 @@ class Anderson final : public Accelerator {
   bool retreat(EmModel& model) override {
     if (!extrapolated_) return false;
     extrapolated_ = false;
-    Eigen::VectorXd image = image_;
-    forget();
+    const Eigen::VectorXd image = image_;
+    // The stored steps are as true as they were: what they say is often right from the next point on.
+    if (++rejected_ > kMostRejected) forget();
     if (!model.unpack(image.data())) return false;
     point_ = image;
     return true;
@@ -87,17 +89,20 @@ class Anderson final : public Accelerator {
     image_.resize(0);
     image_steps_.clear();
     residual_steps_.clear();
+    rejected_ = 0;
   }
 
   static constexpr size_t kMemory = 8;
   static constexpr int kWarmUp = 5;
-  static constexpr double kLargestGain = 1e-3;
+  static constexpr int kMostRejected = 1;  // proposals in a row before the stored steps are forgotten
+  static constexpr double kLargestGain = 1e-2;
   static constexpr double kRidge = 1e-10;
 
   Eigen::VectorXd point_;     // v: the packed point whose image the next m_step() gives
   Eigen::VectorXd image_;     // g of the last step
   Eigen::VectorXd residual_;  // f of the last step
   std::deque<Eigen::VectorXd> image_steps_, residual_steps_;
+  int rejected_ = 0;
   bool extrapolated_ = false;
 };
 

@@ -1,0 +1,248 @@
+# Methods for fits of em(): coefficients, intervals, print, summary, tidiers.
+
+#' Coefficients of a model of your own
+#'
+#' The parameters as one named vector.
+#'
+#' @param object A fit of [em()].
+#' @param ... Unused, and an error.
+#' @return A named numeric vector: `mu` for a single number, `mu[1]`, `mu[a]`, `sigma[1,2]` for entries of vectors and
+#'   arrays; of a `"covariance"` the lower triangle by columns.
+#' @seealso [vcov.em()], [confint.em()]
+#' @examples
+#' y <- c(125, 18, 20, 34)
+#' coef(em(
+#'   c(t = 0.5), update = function(t) {
+#'     x <- y[1] * t / (2 + t)
+#'     (x + y[4]) / (x + sum(y[2:4]))
+#'   },
+#'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
+#' ))
+#' @export
+coef.em <- function(object, ...) {
+  check_dots_empty(..., .function = "coef.em")
+  space <- object$space
+  stats::setNames(em_flat(object$parameters), space$labels)[space$shown]
+}
+
+#' Confidence intervals of a model of your own
+#'
+#' Wald intervals from [vcov.em()].
+#'
+#' @param object A fit of [em()].
+#' @param parm Names or numbers of the coefficients; all by default.
+#' @param level Confidence level, between 0 and 1. Default 0.95.
+#' @param transform FALSE (default): estimate plus and minus a quantile times the standard error. TRUE: the same for the
+#'   logarithm of positive parameters and of variances, and the logit of probabilities and shares, transformed back, so
+#'   that intervals stay inside the parameter's range.
+#' @param ... Unused, and an error.
+#' @return A matrix with a row per coefficient and a column per limit; NA where there is no standard error.
+#' @examples
+#' y <- c(125, 18, 20, 34)
+#' fit <- em(
+#'   c(t = 0.5), update = function(t) {
+#'     x <- y[1] * t / (2 + t)
+#'     (x + y[4]) / (x + sum(y[2:4]))
+#'   },
+#'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
+#' )
+#' confint(fit)
+#' confint(fit, transform = TRUE, level = 0.99)
+#' @export
+confint.em <- function(object, parm, level = 0.95, transform = FALSE, ...) {
+  check_dots_empty(..., .function = "confint.em")
+  check_level(level)
+  check_flag(transform, "transform")
+  estimate <- coef(object)
+  parm <- select_coefficients(parm, names(estimate))
+  se <- sqrt(diag(vcov(object)))
+  limits <- wald_intervals(estimate, se, level)
+  if (transform) {
+    kind <- em_coefficient_kinds(object$space)
+    z <- stats::qnorm((1 + level) / 2)
+    log <- kind == "positive" & !is.na(se)
+    v <- estimate[log]
+    limits[log, ] <- v * exp(cbind(-1, 1) %x% (z * se[log] / v))
+    logit <- kind == "probability" & !is.na(se)
+    p <- estimate[logit]
+    limits[logit, ] <- stats::plogis(stats::qlogis(p) + cbind(-1, 1) %x% (z * se[logit] / (p * (1 - p))))
+  }
+  limits[parm, , drop = FALSE]
+}
+
+# Of every coefficient what its range is: "real", "positive" (also variances) or "probability" (also shares).
+em_coefficient_kinds <- function(space) {
+  kind <- space$transform
+  kind[kind == "simplex"] <- "probability"
+  for (b in space$layout[vapply(space$layout, `[[`, "", "transform") == "covariance"]) {
+    d <- sqrt(length(b$at))
+    kind[b$at] <- ifelse(diag(d) == 1, "positive", "real")
+  }
+  kind[space$shown]
+}
+
+#' @rdname em_fit-methods
+#' @export
+formula.em <- function(x, ...) em_abort("A fit of em() has no formula.", "no_formula")
+
+# ---- print and summary ---------------------------------------------------------------------------
+
+#' Print and summarise a model of your own
+#'
+#' `print()` shows the fit in a few lines. `summary()` adds standard errors and the trust report: whether and how the
+#' algorithm converged, its rate, how many starts agree, and whether the estimate is a maximum.
+#'
+#' @param object,x A fit of [em()], or its summary.
+#' @param digits Significant digits.
+#' @param ... Unused, and an error for `summary()`.
+#' @return `print()` returns `x`, invisibly. `summary()` returns a list of class `summary.em`: `fit_table`,
+#'   `coefficients` (data frame: `estimate`, `std_error`, `lower`, `upper`, the 95 % Wald limits), `report` (named
+#'   sentences).
+#' @seealso [plot.em()], [vcov.em()]
+#' @examples
+#' y <- c(125, 18, 20, 34)
+#' fit <- em(
+#'   c(t = 0.5), update = function(t) {
+#'     x <- y[1] * t / (2 + t)
+#'     (x + y[4]) / (x + sum(y[2:4]))
+#'   },
+#'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
+#' )
+#' fit
+#' summary(fit)
+#' @name print.em
+NULL
+
+#' @rdname print.em
+#' @export
+print.em <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+  cat(em_title(x), "", table_lines(em_fit_cells(x)), "", sep = "\n")
+  estimate <- coef(x)
+  some <- utils::head(estimate, 8L)
+  cells <- cbind(estimate = format_each(some, digits))
+  rownames(cells) <- names(some)
+  print_table(cells)
+  if (length(estimate) > length(some)) {
+    cat("  and ", count_of(length(estimate) - length(some), "more coefficient"), "\n", sep = "")
+  }
+  cat(strwrap(convergence_line(x), exdent = 2), sep = "\n")
+  invisible(x)
+}
+
+em_title <- function(x) {
+  c(if (is.null(x$functions$log_prior)) "Model of your own, maximum likelihood by EM" else
+    "Model of your own, posterior mode by EM", if (!is.null(x$call)) format_call(x$call))
+}
+
+em_fit_cells <- function(x) {
+  cells <- rbind(c(format_loglik(x$loglik), if (!is.null(x$functions$log_prior)) format_loglik(x$log_prior),
+                   format(x$df),
+                   if (is.na(x$nobs)) "-" else format(x$nobs, scientific = FALSE), format_loglik(stats::AIC(x)),
+                   format_loglik(stats::BIC(x))))
+  colnames(cells) <- c("loglik", if (!is.null(x$functions$log_prior)) "log prior", "df", "nobs", "AIC", "BIC")
+  cells
+}
+
+#' @rdname print.em
+#' @export
+summary.em <- function(object, ...) {
+  check_dots_empty(..., .function = "summary.em")
+  estimate <- coef(object)
+  said <- character()
+  variance <- NULL
+  if (length(object$parameters) > 0L && object$df <= 60L && (!object$has_data || !is.null(object$data))) {
+    variance <- withCallingHandlers(vcov(object), em_warning = function(w) {
+      said <<- c(said, conditionMessage(w))
+      invokeRestart("muffleWarning")
+    })
+  } else {
+    said <- "not worked out (more than 60 coordinates, or data that were not kept); see vcov()."
+  }
+  se <- if (is.null(variance)) rep(NA_real_, length(estimate)) else sqrt(diag(variance))
+  limits <- wald_intervals(estimate, se, 0.95)
+  structure(list(
+    title = em_title(object), fit_table = em_fit_cells(object),
+    coefficients = data.frame(estimate = unname(estimate), std_error = unname(se), lower = unname(limits[, 1L]),
+                              upper = unname(limits[, 2L]), row.names = names(estimate)),
+    report = em_report(object, said)
+  ), class = "summary.em")
+}
+
+em_report <- function(x, said) {
+  agree <- starts_that_agree(x)
+  c(
+    converged = paste0(
+      if (x$converged) "yes" else "NO", ", ", count_of(x$iterations, "iteration"), " (", count_of(x$calls[["step"]],
+                                                                                                  "EM step"),
+      ", ", count_of(x$calls[["loglik"]], "log-likelihood"), "); expected remaining gain ",
+      format_gain(x$convergence$remaining_gain, x$loglik + x$log_prior), "."),
+    rate = if (is.finite(x$convergence$rate) && x$convergence$rate > 0 && x$convergence$rate < 1) sprintf(
+      "the last plain steps kept %s of the gain before.", format(round(x$convergence$rate, 3), nsmall = 3)),
+    starts = if (nrow(x$starts) > 1L) paste0(
+      agree$best, " of ", agree$n, " reached the best optimum",
+      if (agree$screened > 0L) paste0("; ", agree$screened, " dropped after a short run"),
+      if (agree$lost > 0L) paste0("; ", agree$lost, " failed"), "."),
+    estimate = if (length(said) == 0L) "a maximum: the observed information is positive definite." else
+      paste(said, collapse = " ")
+  )
+}
+
+#' @rdname print.em
+#' @export
+print.summary.em <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
+  cat(x$title, "", table_lines(x$fit_table), "", sep = "\n")
+  cat("Trust report\n")
+  print_report(x$report)
+  shown <- utils::head(x$coefficients, 30L)
+  cells <- cbind(estimate = format_each(shown$estimate, digits), "std. error" = format_each(shown$std_error, digits),
+                 "2.5 %" = format_each(shown$lower, digits), "97.5 %" = format_each(shown$upper, digits))
+  rownames(cells) <- rownames(shown)
+  cat("\nCoefficients (standard errors: observed information)\n")
+  print_table(cells)
+  left <- nrow(x$coefficients) - nrow(shown)
+  if (left > 0L) cat("  and ", count_of(left, "more coefficient"), "\n", sep = "")
+  invisible(x)
+}
+
+# ---- tidiers -------------------------------------------------------------------------------------
+
+#' Tidy a model of your own
+#'
+#' @param x A fit of [em()].
+#' @param conf.int TRUE: confidence limits too. Default FALSE.
+#' @param conf.level Confidence level. Default 0.95.
+#' @param ... Unused, and an error.
+#' @return Data frames, or tibbles if that package is installed. `tidy()`: `term`, `estimate`, `std.error` (and
+#'   `conf.low`, `conf.high`). `glance()`: `logLik`, `AIC`, `BIC` (lower is better), `df`, `nobs`, `converged`,
+#'   `status`, `iterations`.
+#' @examples
+#' y <- c(125, 18, 20, 34)
+#' fit <- em(
+#'   c(t = 0.5), update = function(t) {
+#'     x <- y[1] * t / (2 + t)
+#'     (x + y[4]) / (x + sum(y[2:4]))
+#'   },
+#'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
+#' )
+#' tidy(fit, conf.int = TRUE)
+#' glance(fit)
+#' @name tidy.em
+NULL
+
+#' @rdname tidy.em
+#' @export
+tidy.em <- function(x, conf.int = FALSE, conf.level = 0.95, ...) {
+  check_dots_empty(..., .function = "tidy.em")
+  check_level(conf.level, "conf.level")
+  as_tibble_if_installed(tidy_coefficients(coef(x), vcov(x), conf.int, conf.level))
+}
+
+#' @rdname tidy.em
+#' @export
+glance.em <- function(x, ...) {
+  check_dots_empty(..., .function = "glance.em")
+  as_tibble_if_installed(data.frame(
+    logLik = x$loglik, AIC = stats::AIC(x), BIC = stats::BIC(x), df = x$df, nobs = x$nobs, converged = x$converged,
+    status = x$status, iterations = x$iterations
+  ))
+}

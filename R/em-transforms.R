@@ -1,0 +1,225 @@
+# The parameters of em(): a numeric vector or a named list of numeric arrays, `start` giving their shape; the flat
+# vector that the core works with; and the coordinates without constraint that accelerators and standard errors work in.
+
+em_transforms <- c("real", "positive", "probability", "simplex", "covariance")
+
+em_flat <- function(theta) as.double(unlist(theta, use.names = FALSE))
+
+# A flat vector in the shape of `start`.
+em_shaped <- function(flat, start) {
+  if (!is.list(start)) return(em_fill(start, flat))
+  last <- cumsum(lengths(start))
+  Map(function(element, to) em_fill(element, flat[seq.int(to - length(element) + 1L, length.out = length(element))]),
+      start, last)
+}
+
+em_fill <- function(element, values) {
+  attributes(values) <- attributes(element)
+  values
+}
+
+# "list(p: 1, mu: 2, sigma: 2 x 2)".
+em_describe_shape <- function(start) {
+  size <- function(e) if (is.null(dim(e))) as.character(length(e)) else paste(dim(e), collapse = " x ")
+  if (!is.list(start)) return(paste("a numeric vector of length", length(start)))
+  paste0("list(", paste0(names(start), ": ", vapply(start, size, ""), collapse = ", "), ")")
+}
+
+# `value` in the very shape of `start`, or what is wrong with it as a character string.
+em_conform <- function(value, start) {
+  if (!is.list(start)) return(em_conform_element(value, start, if (is.null(names(start))) "theta" else ""))
+  if (!is.list(value)) return(paste("it is", em_what_came(value), "and no list"))
+  missing <- setdiff(names(start), names(value))
+  if (length(missing) > 0L) return(sprintf("it has no element `%s`", missing[1L]))
+  extra <- setdiff(names(value), names(start))
+  if (length(extra) > 0L || length(value) != length(start)) {
+    return(if (length(extra) > 0L && nzchar(extra[1L])) sprintf("`start` has no element `%s`", extra[1L]) else
+      sprintf("it has %d elements, `start` has %d", length(value), length(start)))
+  }
+  out <- start
+  for (name in names(start)) {
+    element <- em_conform_element(value[[name]], start[[name]], name)
+    if (is.character(element)) return(element)
+    out[[name]] <- element
+  }
+  out
+}
+
+em_conform_element <- function(value, element, name) {
+  say <- function(...) paste(if (nzchar(name) && name != "theta") sprintf("`%s`", name) else "it", sprintf(...))
+  if (!is.numeric(value) && !is.logical(value)) return(say("is %s, not numeric", em_what_came(value)))
+  if (length(value) != length(element)) return(say("has length %d, not %d", length(value), length(element)))
+  # extents of one do not count: crossprod() makes a number a matrix
+  extents <- function(x) {
+    d <- if (is.null(dim(x))) length(x) else dim(x)
+    d[d != 1L]
+  }
+  if (!identical(as.integer(extents(value)), as.integer(extents(element)))) {
+    size <- function(x) if (is.null(dim(x))) "no dimensions" else paste("dimension", paste(dim(x), collapse = " x "))
+    return(say("has %s, not %s", size(value), size(element)))
+  }
+  if (is.null(dim(element)) && !is.null(names(element)) && !is.null(names(value)) &&
+      !identical(names(value), names(element))) {
+    return(say("has the names %s, not %s", abbreviate_list(names(value)), abbreviate_list(names(element))))
+  }
+  bad <- which(!is.finite(value))
+  if (length(bad) > 0L) {
+    label <- em_element_labels(element, name)[bad[1L]]
+    return(sprintf("`%s` is %s", label, format(as.vector(value)[bad[1L]])))
+  }
+  em_fill(element, as.double(value))
+}
+
+em_what_came <- function(x) {
+  if (is.numeric(x) && length(x) != 1L) paste("a numeric vector of length", length(x)) else describe_value(x)
+}
+
+# "mu[1]", "sigma[a,b]", or the bare name of a single number.
+em_element_labels <- function(element, name) {
+  d <- dim(element)
+  if (is.null(d)) {
+    inner <- names(element)
+    if (!nzchar(name)) return(inner)
+    if (is.null(inner) && length(element) == 1L) return(name)
+    return(sprintf("%s[%s]", name, if (is.null(inner)) seq_along(element) else inner))
+  }
+  along <- lapply(seq_along(d), function(i) {
+    names <- dimnames(element)[[i]]
+    if (is.null(names)) seq_len(d[i]) else names
+  })
+  sprintf("%s[%s]", name, do.call(paste, c(do.call(expand.grid, c(along, stringsAsFactors = FALSE)), sep = ",")))
+}
+
+em_labels <- function(start) {
+  if (!is.list(start)) return(em_element_labels(start, if (is.null(names(start))) "theta" else ""))
+  unlist(lapply(names(start), function(name) em_element_labels(start[[name]], name)))
+}
+
+# Everything about the parameters and their coordinates: list(start, labels, shown (which labels are coefficients: one
+# half of a covariance matrix is enough), transform (by flat position), element, layout (blocks for the core),
+# n_packed).
+em_space <- function(start, transform, pack = NULL, unpack = NULL) {
+  if (is.null(pack) != is.null(unpack)) {
+    em_abort("`pack` and `unpack` must be given together: each is the inverse of the other.", "argument")
+  }
+  if (!is.null(pack) && !is.null(transform)) {
+    em_abort("Give `transform`, or `pack` and `unpack`, not both.", "argument", argument = "transform")
+  }
+  elements <- if (is.list(start)) start else list(start)
+  chosen <- em_resolve_transform(transform, start)
+  blocks <- list()
+  shown <- rep(TRUE, sum(lengths(elements)))
+  offset <- 0L
+  for (i in seq_along(elements)) {
+    at <- offset + seq_along(elements[[i]])
+    name <- if (is.list(start)) sprintf("`%s`", names(start)[i]) else "it"
+    made <- em_blocks(elements[[i]], chosen[at], at, name)
+    blocks <- c(blocks, made$blocks)
+    shown[made$hidden] <- FALSE
+    offset <- offset + length(at)
+  }
+  space <- list(start = start, labels = em_labels(start), shown = shown, transform = chosen,
+                element = rep(if (is.list(start)) names(start) else "", lengths(elements)), layout = blocks)
+  if (is.null(pack)) {
+    space$n_packed <- length(em_pack_(blocks, em_flat(start)))
+  }
+  space
+}
+
+# A transform for every flat position.
+em_resolve_transform <- function(transform, start) {
+  sizes <- if (is.list(start)) lengths(start) else rep(1L, length(start))
+  names <- names(start)
+  if (is.null(transform)) return(rep("real", sum(sizes)))
+  transform <- unlist(transform)
+  if (!is.character(transform) || !all(transform %in% em_transforms)) {
+    wrong <- if (is.character(transform)) dQuote(setdiff(transform, em_transforms)[1L],
+                                                 FALSE) else describe_value(transform)
+    em_abort(sprintf("`transform` must be made of %s, not %s.",
+                     paste(dQuote(em_transforms, FALSE), collapse = ", "), wrong), "argument", argument = "transform")
+  }
+  if (is.null(names(transform))) {
+    if (length(transform) == 1L) return(rep(transform, sum(sizes)))
+    if (is.list(start) || length(transform) != length(sizes)) {
+      em_abort(paste0("`transform` of more than one must have the names of the parameters of `start`, for example ",
+                      "c(", if (is.null(names)) "a" else names[1L], " = \"positive\")."), "argument",
+               argument = "transform")
+    }
+    return(unname(transform))
+  }
+  unknown <- setdiff(names(transform), names)
+  if (length(unknown) > 0L || anyDuplicated(names(transform))) {
+    em_abort(sprintf("`transform` names %s, and `start` has %s.",
+                     if (length(unknown) > 0L) dQuote(unknown[1L], FALSE) else "a parameter twice",
+                     if (is.null(names)) "no names" else abbreviate_list(names)), "argument", argument = "transform")
+  }
+  one <- stats::setNames(rep("real", length(names)), names)
+  one[names(transform)] <- transform
+  rep(unname(one), sizes)
+}
+
+# The blocks of one element, after a look at whether its start is inside the space. For a numeric vector as `start`
+# transforms can differ by entry.
+em_blocks <- function(element, transform, at, name) {
+  blocks <- list()
+  hidden <- integer()
+  fails <- function(required) {
+    em_abort(sprintf("`start` is outside the space of its transform: %s must be %s.", name, required), "start")
+  }
+  for (kind in c("real", "positive", "probability")) {
+    here <- transform == kind
+    if (!any(here)) next
+    v <- element[here]
+    if (kind == "positive" && any(v <= 0)) fails("above 0")
+    if (kind == "probability" && any(v <= 0 | v >= 1)) fails("between 0 and 1, and neither of them")
+    blocks <- c(blocks, list(list(transform = kind, at = at[here])))
+  }
+  if (any(transform == "simplex")) {
+    here <- transform == "simplex"
+    if (length(dim(element)) > 2L) fails("a vector, or a matrix each of whose rows sums to 1")
+    sets <- if (is.matrix(element)) split(at, row(element)) else list(at[here])
+    for (set in sets) {
+      shares <- element[match(set, at)]
+      if (any(shares <= 0) || abs(sum(shares) - 1) > 1e-8) {
+        fails(paste("shares above 0 that sum to 1", if (is.matrix(element)) "in each row" else
+          sprintf("(the sum is %s)", format(sum(shares), digits = 10))))
+      }
+      if (length(set) > 1L) blocks <- c(blocks, list(list(transform = "simplex", at = set)))
+    }
+  }
+  if (any(transform == "covariance")) {
+    d <- dim(element)
+    if (!length(d) %in% 2:3 || d[1L] != d[2L]) fails("a d x d matrix or a d x d x K array")
+    slices <- split(at, rep(seq_len(length(at) / d[1L]^2), each = d[1L]^2))
+    for (slice in slices) {
+      m <- matrix(element[match(slice, at)], d[1L])
+      if (max(abs(m - t(m))) > 1e-8 * max(abs(m)) || inherits(try(chol(m), silent = TRUE), "try-error")) {
+        fails("symmetric and positive definite")
+      }
+      blocks <- c(blocks, list(list(transform = "covariance", at = slice)))
+      hidden <- c(hidden, slice[upper.tri(m)])
+    }
+  }
+  list(blocks = blocks, hidden = hidden)
+}
+
+# Coordinates without the parameters that lie on the boundary of their space, where there are none: list(layout,
+# boundary = flat positions that are held).
+em_interior <- function(space, flat, edge = 1e-10) {
+  boundary <- integer()
+  layout <- list()
+  for (b in space$layout) {
+    v <- flat[b$at]
+    at_edge <- switch(b$transform,
+      positive = v < 1e-300, probability = v < edge | v > 1 - edge, simplex = v < edge,
+      covariance = rep(is.null(em_pack_(list(b), flat)), length(v)), rep(FALSE, length(v)))
+    boundary <- c(boundary, b$at[at_edge])
+    b$at <- b$at[!at_edge]
+    if (b$transform == "simplex" && length(b$at) == 1L) {
+      boundary <- c(boundary, b$at)
+      next
+    }
+    if (length(b$at) > 0L) layout <- c(layout, list(b))
+  }
+  list(layout = layout, boundary = boundary)
+}
