@@ -9,12 +9,44 @@ values_outside_ <- function(y, low, high, open, whole) {
     .Call(`_emkit_values_outside_`, y, low, high, open, whole)
 }
 
-gmm_fit_ <- function(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show) {
-    .Call(`_emkit_gmm_fit_`, x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show)
+em_run_ <- function(model, start, theta, control, before, where, show) {
+    .Call(`_emkit_em_run_`, model, start, theta, control, before, where, show)
 }
 
-gmm_bootstrap_ <- function(x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show) {
-    .Call(`_emkit_gmm_bootstrap_`, x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show)
+em_pack_ <- function(layout, theta) {
+    .Call(`_emkit_em_pack_`, layout, theta)
+}
+
+em_unpack_ <- function(layout, theta, point) {
+    .Call(`_emkit_em_unpack_`, layout, theta, point)
+}
+
+fa_complete_ <- function(data, q, type, starts, control, threads, show) {
+    .Call(`_emkit_fa_complete_`, data, q, type, starts, control, threads, show)
+}
+
+fa_information_ <- function(data, parameters, type, threads) {
+    .Call(`_emkit_fa_information_`, data, parameters, type, threads)
+}
+
+fa_missing_ <- function(x, weights, q, type, starts, control, threads, show) {
+    .Call(`_emkit_fa_missing_`, x, weights, q, type, starts, control, threads, show)
+}
+
+fa_missing_information_ <- function(x, weights, parameters, type, threads) {
+    .Call(`_emkit_fa_missing_information_`, x, weights, parameters, type, threads)
+}
+
+fa_rows_ <- function(x, parameters, threads) {
+    .Call(`_emkit_fa_rows_`, x, parameters, threads)
+}
+
+gmm_fit_ <- function(x, weights, known, codes, n_components, n_factors, sizes, starts, rows, options, control, threads, show) {
+    .Call(`_emkit_gmm_fit_`, x, weights, known, codes, n_components, n_factors, sizes, starts, rows, options, control, threads, show)
+}
+
+gmm_bootstrap_ <- function(x, weights, known, parameters, noise_lower, codes, n_components, n_factors, sizes, starts, options, control, n_boot, kind, threads, show) {
+    .Call(`_emkit_gmm_bootstrap_`, x, weights, known, parameters, noise_lower, codes, n_components, n_factors, sizes, starts, options, control, n_boot, kind, threads, show)
 }
 
 gmm_evaluate_ <- function(x, parameters, weights, known, what, threads) {
@@ -109,8 +141,8 @@ covariance_registry_ <- function() {
     .Call(`_emkit_covariance_registry_`)
 }
 
-covariance_n_parameters_ <- function(code, d, n_components) {
-    .Call(`_emkit_covariance_n_parameters_`, code, d, n_components)
+covariance_n_parameters_ <- function(code, d, n_components, n_factors = 1) {
+    .Call(`_emkit_covariance_n_parameters_`, code, d, n_components, n_factors)
 }
 
 acceleration_registry_ <- function() {
@@ -169,8 +201,8 @@ kernel_function_ <- function(x, logarithm) {
     .Call(`_emkit_kernel_function_`, x, logarithm)
 }
 
-covariance_m_step_ <- function(code, scatter, n) {
-    .Call(`_emkit_covariance_m_step_`, code, scatter, n)
+covariance_m_step_ <- function(code, scatter, n, n_factors = 1L) {
+    .Call(`_emkit_covariance_m_step_`, code, scatter, n, n_factors)
 }
 
 counter_rng_ <- function(key, stream, n, kind) {

@@ -18,7 +18,7 @@ check_factors <- function(n_factors, codes, d) {
     em_abort(sprintf(paste0("`n_factors` is for structures with factors, and `covariance` asks for none of them. ",
                             "Add one, such as \"UUU\" (they are %s)."), paste(factor_codes(), collapse = ", ")), "n_factors")
   }
-  most <- largest_n_factors(d)
+  most <- largest_n_factors(d, "fa")
   if (is.null(n_factors)) return(seq_len(min(3L, most)))
   fine <- is.numeric(n_factors) && length(n_factors) > 0L && !anyNA(n_factors) &&
     all(n_factors >= 1 & n_factors == floor(n_factors))
@@ -29,12 +29,6 @@ check_factors <- function(n_factors, codes, d) {
              "n_factors", largest = most)
   }
   sort(unique(as.integer(n_factors)))
-}
-
-# The largest q with (d - q)^2 >= d + q, where q factors have no more parameters than the covariance matrix.
-largest_n_factors <- function(d) {
-  q <- seq_len(d)
-  max(0L, q[(d - q)^2 >= d + q])
 }
 
 # NULL, or list(lower, sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.

@@ -38,9 +38,120 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// em_run_
+Rcpp::List em_run_(Rcpp::List model, SEXP start, Rcpp::NumericVector theta, Rcpp::List control, int before, Rcpp::IntegerVector where, SEXP show);
+RcppExport SEXP _emkit_em_run_(SEXP modelSEXP, SEXP startSEXP, SEXP thetaSEXP, SEXP controlSEXP, SEXP beforeSEXP, SEXP whereSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type model(modelSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type start(startSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type theta(thetaSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type before(beforeSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type where(whereSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(em_run_(model, start, theta, control, before, where, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// em_pack_
+SEXP em_pack_(Rcpp::List layout, Rcpp::NumericVector theta);
+RcppExport SEXP _emkit_em_pack_(SEXP layoutSEXP, SEXP thetaSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type layout(layoutSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type theta(thetaSEXP);
+    rcpp_result_gen = Rcpp::wrap(em_pack_(layout, theta));
+    return rcpp_result_gen;
+END_RCPP
+}
+// em_unpack_
+SEXP em_unpack_(Rcpp::List layout, Rcpp::NumericVector theta, Rcpp::NumericVector point);
+RcppExport SEXP _emkit_em_unpack_(SEXP layoutSEXP, SEXP thetaSEXP, SEXP pointSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type layout(layoutSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type theta(thetaSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type point(pointSEXP);
+    rcpp_result_gen = Rcpp::wrap(em_unpack_(layout, theta, point));
+    return rcpp_result_gen;
+END_RCPP
+}
+// fa_complete_
+Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
+RcppExport SEXP _emkit_fa_complete_(SEXP dataSEXP, SEXP qSEXP, SEXP typeSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< int >::type q(qSEXP);
+    Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_complete_(data, q, type, starts, control, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// fa_information_
+Rcpp::NumericMatrix fa_information_(Rcpp::List data, Rcpp::List parameters, std::string type, int threads);
+RcppExport SEXP _emkit_fa_information_(SEXP dataSEXP, SEXP parametersSEXP, SEXP typeSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_information_(data, parameters, type, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// fa_missing_
+Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int q, std::string type, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
+RcppExport SEXP _emkit_fa_missing_(SEXP xSEXP, SEXP weightsSEXP, SEXP qSEXP, SEXP typeSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< int >::type q(qSEXP);
+    Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_missing_(x, weights, q, type, starts, control, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
+// fa_missing_information_
+Rcpp::NumericMatrix fa_missing_information_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::List parameters, std::string type, int threads);
+RcppExport SEXP _emkit_fa_missing_information_(SEXP xSEXP, SEXP weightsSEXP, SEXP parametersSEXP, SEXP typeSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_missing_information_(x, weights, parameters, type, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
+// fa_rows_
+Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, int threads);
+RcppExport SEXP _emkit_fa_rows_(SEXP xSEXP, SEXP parametersSEXP, SEXP threadsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_rows_(x, parameters, threads));
+    return rcpp_result_gen;
+END_RCPP
+}
 // gmm_fit_
-Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads, SEXP show);
-RcppExport SEXP _emkit_gmm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP rowsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+Rcpp::List gmm_fit_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector n_factors, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::Nullable<Rcpp::IntegerVector> rows, Rcpp::List options, Rcpp::List control, int threads, SEXP show);
+RcppExport SEXP _emkit_gmm_fit_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP n_factorsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP rowsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
@@ -48,6 +159,7 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::IntegerVector> >::type known(knownSEXP);
     Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type codes(codesSEXP);
     Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type n_components(n_componentsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type n_factors(n_factorsSEXP);
     Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type sizes(sizesSEXP);
     Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
     Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::IntegerVector> >::type rows(rowsSEXP);
@@ -55,13 +167,13 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
     Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
     Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
-    rcpp_result_gen = Rcpp::wrap(gmm_fit_(x, weights, known, codes, n_components, sizes, starts, rows, options, control, threads, show));
+    rcpp_result_gen = Rcpp::wrap(gmm_fit_(x, weights, known, codes, n_components, n_factors, sizes, starts, rows, options, control, threads, show));
     return rcpp_result_gen;
 END_RCPP
 }
 // gmm_bootstrap_
-Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::List parameters, Rcpp::NumericVector noise_lower, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show);
-RcppExport SEXP _emkit_gmm_bootstrap_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP parametersSEXP, SEXP noise_lowerSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP n_bootSEXP, SEXP kindSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, Rcpp::Nullable<Rcpp::IntegerVector> known, Rcpp::List parameters, Rcpp::NumericVector noise_lower, Rcpp::CharacterVector codes, Rcpp::IntegerVector n_components, Rcpp::IntegerVector n_factors, Rcpp::IntegerVector sizes, Rcpp::List starts, Rcpp::List options, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show);
+RcppExport SEXP _emkit_gmm_bootstrap_(SEXP xSEXP, SEXP weightsSEXP, SEXP knownSEXP, SEXP parametersSEXP, SEXP noise_lowerSEXP, SEXP codesSEXP, SEXP n_componentsSEXP, SEXP n_factorsSEXP, SEXP sizesSEXP, SEXP startsSEXP, SEXP optionsSEXP, SEXP controlSEXP, SEXP n_bootSEXP, SEXP kindSEXP, SEXP threadsSEXP, SEXP showSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
@@ -71,6 +183,7 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< Rcpp::NumericVector >::type noise_lower(noise_lowerSEXP);
     Rcpp::traits::input_parameter< Rcpp::CharacterVector >::type codes(codesSEXP);
     Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type n_components(n_componentsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type n_factors(n_factorsSEXP);
     Rcpp::traits::input_parameter< Rcpp::IntegerVector >::type sizes(sizesSEXP);
     Rcpp::traits::input_parameter< Rcpp::List >::type starts(startsSEXP);
     Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
@@ -79,7 +192,7 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< std::string >::type kind(kindSEXP);
     Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
     Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
-    rcpp_result_gen = Rcpp::wrap(gmm_bootstrap_(x, weights, known, parameters, noise_lower, codes, n_components, sizes, starts, options, control, n_boot, kind, threads, show));
+    rcpp_result_gen = Rcpp::wrap(gmm_bootstrap_(x, weights, known, parameters, noise_lower, codes, n_components, n_factors, sizes, starts, options, control, n_boot, kind, threads, show));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -435,14 +548,15 @@ BEGIN_RCPP
 END_RCPP
 }
 // covariance_n_parameters_
-double covariance_n_parameters_(std::string code, double d, double n_components);
-RcppExport SEXP _emkit_covariance_n_parameters_(SEXP codeSEXP, SEXP dSEXP, SEXP n_componentsSEXP) {
+double covariance_n_parameters_(std::string code, double d, double n_components, double n_factors);
+RcppExport SEXP _emkit_covariance_n_parameters_(SEXP codeSEXP, SEXP dSEXP, SEXP n_componentsSEXP, SEXP n_factorsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< std::string >::type code(codeSEXP);
     Rcpp::traits::input_parameter< double >::type d(dSEXP);
     Rcpp::traits::input_parameter< double >::type n_components(n_componentsSEXP);
-    rcpp_result_gen = Rcpp::wrap(covariance_n_parameters_(code, d, n_components));
+    Rcpp::traits::input_parameter< double >::type n_factors(n_factorsSEXP);
+    rcpp_result_gen = Rcpp::wrap(covariance_n_parameters_(code, d, n_components, n_factors));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -600,14 +714,15 @@ BEGIN_RCPP
 END_RCPP
 }
 // covariance_m_step_
-Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector scatter, Rcpp::NumericVector n);
-RcppExport SEXP _emkit_covariance_m_step_(SEXP codeSEXP, SEXP scatterSEXP, SEXP nSEXP) {
+Rcpp::NumericVector covariance_m_step_(std::string code, Rcpp::NumericVector scatter, Rcpp::NumericVector n, int n_factors);
+RcppExport SEXP _emkit_covariance_m_step_(SEXP codeSEXP, SEXP scatterSEXP, SEXP nSEXP, SEXP n_factorsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< std::string >::type code(codeSEXP);
     Rcpp::traits::input_parameter< Rcpp::NumericVector >::type scatter(scatterSEXP);
     Rcpp::traits::input_parameter< Rcpp::NumericVector >::type n(nSEXP);
-    rcpp_result_gen = Rcpp::wrap(covariance_m_step_(code, scatter, n));
+    Rcpp::traits::input_parameter< int >::type n_factors(n_factorsSEXP);
+    rcpp_result_gen = Rcpp::wrap(covariance_m_step_(code, scatter, n, n_factors));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -628,8 +743,16 @@ END_RCPP
 static const R_CallMethodDef CallEntries[] = {
     {"_emkit_data_summary_", (DL_FUNC) &_emkit_data_summary_, 4},
     {"_emkit_values_outside_", (DL_FUNC) &_emkit_values_outside_, 5},
-    {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 12},
-    {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 15},
+    {"_emkit_em_run_", (DL_FUNC) &_emkit_em_run_, 7},
+    {"_emkit_em_pack_", (DL_FUNC) &_emkit_em_pack_, 2},
+    {"_emkit_em_unpack_", (DL_FUNC) &_emkit_em_unpack_, 3},
+    {"_emkit_fa_complete_", (DL_FUNC) &_emkit_fa_complete_, 7},
+    {"_emkit_fa_information_", (DL_FUNC) &_emkit_fa_information_, 4},
+    {"_emkit_fa_missing_", (DL_FUNC) &_emkit_fa_missing_, 8},
+    {"_emkit_fa_missing_information_", (DL_FUNC) &_emkit_fa_missing_information_, 5},
+    {"_emkit_fa_rows_", (DL_FUNC) &_emkit_fa_rows_, 3},
+    {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 13},
+    {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 16},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
     {"_emkit_gmm_statistics_", (DL_FUNC) &_emkit_gmm_statistics_, 5},
     {"_emkit_hmm_fit_", (DL_FUNC) &_emkit_hmm_fit_, 4},
@@ -653,7 +776,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_mvnorm_impute_", (DL_FUNC) &_emkit_mvnorm_impute_, 15},
     {"_emkit_mvnorm_rows_", (DL_FUNC) &_emkit_mvnorm_rows_, 8},
     {"_emkit_covariance_registry_", (DL_FUNC) &_emkit_covariance_registry_, 0},
-    {"_emkit_covariance_n_parameters_", (DL_FUNC) &_emkit_covariance_n_parameters_, 3},
+    {"_emkit_covariance_n_parameters_", (DL_FUNC) &_emkit_covariance_n_parameters_, 4},
     {"_emkit_acceleration_registry_", (DL_FUNC) &_emkit_acceleration_registry_, 0},
     {"_emkit_response_registry_", (DL_FUNC) &_emkit_response_registry_, 0},
     {"_emkit_response_log_density_", (DL_FUNC) &_emkit_response_log_density_, 3},
@@ -668,7 +791,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_kernel_isa_available_", (DL_FUNC) &_emkit_kernel_isa_available_, 0},
     {"_emkit_kernel_set_isa_", (DL_FUNC) &_emkit_kernel_set_isa_, 1},
     {"_emkit_kernel_function_", (DL_FUNC) &_emkit_kernel_function_, 2},
-    {"_emkit_covariance_m_step_", (DL_FUNC) &_emkit_covariance_m_step_, 3},
+    {"_emkit_covariance_m_step_", (DL_FUNC) &_emkit_covariance_m_step_, 4},
     {"_emkit_counter_rng_", (DL_FUNC) &_emkit_counter_rng_, 4},
     {NULL, NULL, 0}
 };
