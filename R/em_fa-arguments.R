@@ -94,7 +94,7 @@ fa_data <- function(input, threads) {
   # A correlation matrix of many variables is not needed here.
   look <- if (ncol(x) <= 200L) check_data(x, input$variables, weights, 2L, threads) else
     check_data(x, input$variables, weights, look = column_look(x))
-  check_copies(look$correlation, input$variables)
+  if (ncol(x) <= 200L) check_copies(x, input$variables)
   gaps <- anyNA(x)
   used <- rep(TRUE, nrow(x))
   if (gaps) used <- rowSums(!is.na(x)) > 0L
@@ -108,10 +108,17 @@ fa_data <- function(input, threads) {
        covariance = NULL, n_distinct = nrow(kept), missing = missing)
 }
 
-# With two variables that are one the likelihood of any factor model grows without bound.
-check_copies <- function(correlation, variables) {
-  if (is.null(correlation)) return(invisible())
-  same <- which(abs(correlation) > 1 - 1e-12 & upper.tri(correlation), arr.ind = TRUE)
+# With two variables that are one the likelihood of any factor model grows without bound. Pairs that look like it in the
+# first rows are looked at in all rows that observe both.
+check_copies <- function(x, variables) {
+  first <- x[seq_len(min(nrow(x), 500L)), , drop = FALSE]
+  near <- suppressWarnings(stats::cor(first, use = "pairwise.complete.obs"))
+  is_one <- function(a, b) {
+    both <- !is.na(a) & !is.na(b)
+    sum(both) > 2L && isTRUE(abs(suppressWarnings(stats::cor(a[both], b[both]))) > 1 - 1e-12)
+  }
+  same <- which(abs(near) > 1 - 1e-12 & upper.tri(near), arr.ind = TRUE)
+  same <- same[apply(same, 1L, function(pair) is_one(x[, pair[1L]], x[, pair[2L]])), , drop = FALSE]
   if (nrow(same) == 0L) return(invisible())
   pair <- variables[same[1L, ]]
   em_abort(sprintf(paste0(

@@ -127,3 +127,15 @@ test_that("new data must have the variables", {
   expect_error(vcov(bare), class = "em_error_no_data")
   expect_identical(dim(bare$scores), c(60L, 2L))
 })
+
+test_that("copies of a column are refused, with missing cells too, and columns that are merely alike are not", {
+  set.seed(3)
+  x <- matrix(rnorm(400), 80) + rnorm(80)
+  copied <- cbind(x, 2.54 * x[, 2] + 1)
+  copied[1:10, 2] <- NA
+  copied[11:20, 6] <- NA
+  expect_error(em_fa(copied, n_factors = 1), "same up to their units", class = "em_error_degenerate")
+  alike <- cbind(x, x[, 2] + 0.05 * rnorm(80))
+  alike[c(3, 90, 200, 470)] <- NA
+  expect_s3_class(suppressWarnings(em_fa(alike, n_factors = 1)), "em_fa")
+})
