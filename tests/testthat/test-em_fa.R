@@ -270,7 +270,7 @@ test_that("starts may be a fit, parameters or uniquenesses", {
   }
   more <- with_seed(1, em_fa(x, n_factors = 2, control = em_control(n_starts = 7, progress = FALSE)))
   expect_identical(nrow(more$starts), 7L)
-  expect_identical(more$starts$method[1:2], c("default", "random"))
+  expect_identical(more$starts$method[1:2], c("default", "boundary"))
 })
 
 test_that("threads and the state of R's random numbers behave", {
