@@ -207,8 +207,11 @@ plot_scree <- function(parallel, n_factors, look, most = 25L) {
   graphics::lines(t$component, t$eigenvalue, col = colour[1L], lwd = 1.6)
   graphics::points(t$component, t$eigenvalue, pch = 21, col = colour[1L], cex = 1.1,
                    bg = ifelse(t$component <= parallel$n_factors, colour[1L], "white"))
-  panel_title(look, paste0("Scree plot: parallel analysis suggests ", count_of(parallel$n_factors, "factor")),
-              if (is.null(n_factors)) "" else paste("dotted: the fit has", n_factors))
+  panel_title(look, paste0("Scree plot: parallel analysis suggests ", count_of(parallel$n_factors, "factor")))
+  if (!is.null(n_factors)) {
+    usr <- graphics::par("usr")
+    graphics::text(n_factors + 0.5, usr[4L], paste("the fit has", n_factors), adj = c(-0.08, 1.6), cex = 0.8, col = "grey40")
+  }
   legend_above(c("data", "noise, mean", paste0("noise, ", format(100 * parallel$quantile), " %")), lty = c(1, 2, 1),
                lwd = 1.6, pch = c(21, NA, NA), pt.bg = colour[1L], col = colour[c(1L, 2L, 2L)], seg.len = 1.6,
                show = look$legend)
