@@ -1,8 +1,9 @@
 // What several structures share: geometric means and the alternation between volumes and a common shape.
 #pragma once
-#include <Eigen/Eigenvalues>
 #include <cmath>
+#include <utility>
 
+#include "../math/leading_eigen.h"
 #include "covariance.h"
 
 namespace emkit {
@@ -45,9 +46,9 @@ inline bool alternate_volumes_shape(const MatrixXd& w, const VectorXd& n, Vector
 
 // Eigenvectors of a symmetric matrix, eigenvalues in decreasing order (rounding below 0 cut off).
 inline void decreasing_eigen(const Eigen::Ref<const MatrixXd>& a, MatrixXd& vectors, VectorXd& values) {
-  Eigen::SelfAdjointEigenSolver<MatrixXd> solver(a);
-  vectors = solver.eigenvectors().rowwise().reverse();
-  values = solver.eigenvalues().reverse().cwiseMax(0.0);
+  Eigenpairs pairs = all_eigenpairs(a);
+  vectors = std::move(pairs.vectors);
+  values = pairs.values.cwiseMax(0.0);
 }
 
 }  // namespace emkit

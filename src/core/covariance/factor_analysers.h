@@ -10,10 +10,10 @@
 #include "eei.h"
 #include "eii.h"
 #include "evi.h"
-#include "leading_eigen.h"
 #include "vei.h"
 #include "vii.h"
 #include "vvi.h"
+#include "../math/leading_eigen.h"
 
 namespace emkit {
 
@@ -211,11 +211,9 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
                                       : VectorXd(of.diagonal().cwiseSqrt());
       const VectorXd inverse = sd.cwiseInverse();
       const MatrixXd scaled = inverse.asDiagonal() * of * inverse.asDiagonal();
-      MatrixXd vectors;
-      VectorXd values;
-      LeadingEigen::find(scaled, q_, MatrixXd(), vectors, values);
-      const double rest = std::max(scaled.trace() - values.sum(), 0.0) / static_cast<double>(d - q_);
-      loadings_[at] = sd.asDiagonal() * vectors * (values.array() - rest).max(0.0).sqrt().matrix().asDiagonal();
+      const Eigenpairs pairs = leading_eigenpairs(scaled, q_, MatrixXd());
+      const double rest = std::max(scaled.trace() - pairs.values.sum(), 0.0) / static_cast<double>(d - q_);
+      loadings_[at] = sd.asDiagonal() * pairs.vectors * (pairs.values.array() - rest).max(0.0).sqrt().matrix().asDiagonal();
       const VectorXd explained = (loadings_[at].rowwise().squaredNorm().array() / sd.array().square()).matrix();
       psi_.col(k) = (sd.array().square() * (1.0 - explained.array()).max(kFirstUniqueness)).matrix();
     }
@@ -251,8 +249,9 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
   double best_loadings(size_t k, const VectorXd& psi, MatrixXd& loadings, MatrixXd& vectors) const {
     const VectorXd root = psi.cwiseSqrt(), inverse = root.cwiseInverse();
     const MatrixXd scaled = inverse.asDiagonal() * covariance_[k] * inverse.asDiagonal();
-    VectorXd values;
-    LeadingEigen::find(scaled, q_, inverse.asDiagonal() * loadings_[k], vectors, values);
+    const Eigenpairs pairs = leading_eigenpairs(scaled, q_, inverse.asDiagonal() * loadings_[k]);
+    vectors = pairs.vectors;
+    const VectorXd& values = pairs.values;
     loadings = root.asDiagonal() * vectors * (values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal();
     double value = psi.array().log().sum() + scaled.trace();
     for (Index f = 0; f < q_; ++f)
@@ -378,12 +377,11 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
       precision += share * psi_.col(k).cwiseInverse();
     }
     const VectorXd root = precision.cwiseInverse().cwiseSqrt();
-    MatrixXd vectors;
-    VectorXd values;
-    LeadingEigen::find(precision.cwiseSqrt().asDiagonal() * pooled * precision.cwiseSqrt().asDiagonal(), q_,
-                       precision.cwiseSqrt().asDiagonal() * loadings_[0], vectors, values);
+    const VectorXd scale = precision.cwiseSqrt();
+    const Eigenpairs pairs =
+        leading_eigenpairs(scale.asDiagonal() * pooled * scale.asDiagonal(), q_, scale.asDiagonal() * loadings_[0]);
     const MatrixXd candidate =
-        root.asDiagonal() * vectors * (values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal();
+        root.asDiagonal() * pairs.vectors * (pairs.values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal();
     double now = 0.0, then = 0.0;
     for (Index k = 0; k < count; ++k) {
       const size_t at = static_cast<size_t>(k);

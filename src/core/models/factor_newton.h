@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "factor_eigen.h"
+#include "../math/leading_eigen.h"
 
 namespace emkit {
 

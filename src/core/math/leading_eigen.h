@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../math/counter_rng.h"
+#include "counter_rng.h"
 
 namespace emkit {
 
@@ -135,5 +135,21 @@ class BlockKrylov {
   MatrixXd basis_, image_, gram_, ritz_, ritz_image_;
   VectorXd values_;
 };
+
+// The q leading eigenpairs of a matrix: of small ones, all are found. What comes back of larger ones is the best in a space
+// that contains `warm`, so that a criterion that is monotone in the Ritz values never gets worse from one call to the next.
+inline Eigenpairs leading_eigenpairs(const MatrixXd& a, Index q, const MatrixXd& warm) {
+  constexpr Index kDense = 48;
+  constexpr double kTolerance = 1e-8;
+  Eigenpairs pairs;
+  if (a.rows() <= kDense || 4 * q >= a.rows()) {
+    pairs = all_eigenpairs(a);
+  } else {
+    const auto apply = [&](const MatrixXd& v) -> MatrixXd { return a * v; };
+    BlockKrylov<decltype(apply)> solver(a.rows(), q, apply);
+    pairs = solver.solve(warm, kTolerance);
+  }
+  return {pairs.values.head(q), pairs.vectors.leftCols(q)};
+}
 
 }  // namespace emkit
