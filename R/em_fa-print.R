@@ -199,6 +199,7 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
   tried <- x$starts[!x$starts$status %in% c("screened", "degenerate", "failed"), ]
   lower <- sum(!tried$best)
   p <- length(x$variables)
+  other <- other_heywood_words(x)
   c(
     converged = paste0(if (x$converged) "yes" else "NO", ", ", count_of(x$iterations, "iteration"), " (",
                        count_of(x$evaluations, "evaluation"), "); expected remaining gain ",
@@ -215,6 +216,8 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
     heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood),
                                             " 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
+    "other maxima" = if (!is.null(other)) paste0("lower ones have a uniqueness of 0 elsewhere: ", other, ". `start` leads ",
+                                                 "there, see `starts`."),
     "weak factors" = if (length(weak)) paste0(
       abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",
       " fewer than ", few, " loadings of at least ", salient, ": poorly determined."),

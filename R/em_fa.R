@@ -83,7 +83,8 @@
 #' - `saturated`: `loglik`, and for incomplete data `mean` and `covariance`, of the unrestricted normal distribution;
 #'   `independence`, the log-likelihood without factors.
 #' - `status`, `message`, `converged`, `iterations`, `evaluations` (of the map), `convergence`, `trace`, `starts`: as in
-#'   every fit.
+#'   every fit; `starts` has a column `heywood` too, the variables whose uniqueness is 0 where that start ended ("": none;
+#'   NA: not run to the end).
 #' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `covmat` (list of `mean`, `covariance`, `n`, or
 #'   NULL), `weights`, `control`, `na_action`.
 #' @references
@@ -217,9 +218,11 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   standardized <- list(loadings = structure(named(solution$standardized), class = "loadings"),
                        uniquenesses = stats::setNames(solution$uniquenesses, variables))
   run$starts$polished <- run$starts$polished | run$starts$status != "max_iter"
+  starts <- start_table(run)
+  starts$heywood <- start_heywood(run, starts$status, variables)
   if (is.null(input$x)) input$x <- matrix(0, ceiling(data$n), 0L)
   fit <- new_em_fit(
-    "em_fa", call, input, parameters, run, df = fa_df(q, p, spec$type), nobs = data$n, starts = start_table(run),
+    "em_fa", call, input, parameters, run, df = fa_df(q, p, spec$type), nobs = data$n, starts = starts,
     weights = data$weights_given, control = control, n_factors = q, type = spec$type,
     standardized = standardized, loadings = standardized$loadings, uniquenesses = standardized$uniquenesses,
     factor_correlation = square(solution$correlation), rotation = rotation$name,
@@ -229,6 +232,29 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   )
   if (!is.null(input$covmat)) fit["data"] <- list(NULL)
   fit
+}
+
+# The variables whose uniqueness is 0 at the end of each start, in one string; NA for starts that were not run to the end.
+start_heywood <- function(run, status, variables) {
+  if (length(run$start_heywood) == 0L) return(rep("", length(status)))
+  names <- vapply(run$start_heywood, function(at) paste(variables[at], collapse = ", "), "")
+  ifelse(status == "converged", names, NA_character_)
+}
+
+# Local maxima of the likelihood, below the best, that have other uniquenesses at 0, highest first: `loglik`, `heywood`.
+other_heywood <- function(fit) {
+  s <- fit$starts
+  here <- fit$starts$heywood[s$best & !is.na(s$heywood)]
+  s <- s[!s$best & !is.na(s$heywood) & !s$heywood %in% c("", here), ]
+  s <- s[order(-s$loglik), c("loglik", "heywood")]
+  s[!duplicated(s$heywood), ]
+}
+
+# "Fertility (log-likelihood -1026.33)": the local maxima of other_heywood(), the first few.
+other_heywood_words <- function(fit) {
+  other <- other_heywood(fit)
+  if (nrow(other) == 0L) return(NULL)
+  abbreviate_list(sprintf("%s (log-likelihood %s)", other$heywood, format_loglik(other$loglik)), 3L)
 }
 
 factor_names <- function(q) paste0("Factor", seq_len(q))
@@ -245,10 +271,12 @@ warn_fa <- function(fit) {
             "not_converged")
   }
   if (length(fit$heywood) > 0L) {
+    other <- other_heywood_words(fit)
     em_warn(sprintf(paste0(
       "Heywood case: with %s the likelihood is largest where the %s 0, which is where it was left. ",
-      "Try fewer factors, or other variables."
-    ), count_of(fit$n_factors, "factor"), heywood_words(dQuote(fit$heywood, FALSE))), "heywood",
-    variables = fit$heywood)
+      "Try fewer factors, or other variables.%s"
+    ), count_of(fit$n_factors, "factor"), heywood_words(dQuote(fit$heywood, FALSE)),
+    if (is.null(other)) "" else paste0(" Lower local maxima have others at 0: ", other, ".")), "heywood",
+    variables = fit$heywood, others = other_heywood(fit))
   }
 }
