@@ -35,8 +35,8 @@
 #'   is the limit, the warning of class `em_warning_heywood` and `heywood` name the variables. Often there are too many
 #'   factors, or too few rows.
 #' * **Not converged**: `em_warning_not_converged`.
-#' * **Several maxima.** On small problems several starts are tried; `starts` lists them, and `summary()` says how many
-#'   agree.
+#' * **Several maxima.** They are common with too many factors. On small problems several starts are tried; `starts`
+#'   lists them and their Heywood variables, and `summary()` says how many agree.
 #'
 #' @param x,formula The data: a matrix or data frame of numeric, integer or logical columns (the argument may be called
 #'   `data` too); or a one-sided formula such as `~ a + log(b)` or `~ .`. Left out where there is a `covmat`.
@@ -61,8 +61,9 @@
 #'   variables first if they differ.
 #' @param start NULL (default); a fit of [em_fa()]; a list with `uniquenesses` and, if known, `loadings` (p x q) and
 #'   `mean`, in the units of the data; or a vector of p uniquenesses between 0 and 1, in the units of the correlation
-#'   matrix.
-#' @param control Made by [em_control()]. `n_starts` NULL tries 10 or 5 starts on small problems, 1 on large ones.
+#'   matrix (0: a Heywood case to begin with, which leads to the local maximum there, if there is one).
+#' @param control Made by [em_control()]. `n_starts` NULL tries 50 starts on small problems (complete data: up to 30
+#'   variables), 10 or 5 on larger ones, 1 where starts take long (more than 200 variables). All are run to the end.
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_fa", "em_fit")`:
@@ -251,10 +252,13 @@ other_heywood <- function(fit) {
 }
 
 # "Fertility (log-likelihood -1026.33)": the local maxima of other_heywood(), the first few.
-other_heywood_words <- function(fit) {
+other_heywood_words <- function(fit, most = 3L) {
   other <- other_heywood(fit)
   if (nrow(other) == 0L) return(NULL)
-  abbreviate_list(sprintf("%s (log-likelihood %s)", other$heywood, format_loglik(other$loglik)), 3L)
+  shown <- utils::head(other, most)
+  words <- paste(sprintf("%s (log-likelihood %s)", shown$heywood, format_loglik(shown$loglik)), collapse = "; ")
+  more <- nrow(other) - nrow(shown)
+  if (more > 0L) paste0(words, "; and ", more, " more") else words
 }
 
 factor_names <- function(q) paste0("Factor", seq_len(q))
