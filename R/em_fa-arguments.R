@@ -254,8 +254,8 @@ fa_starts <- function(start, q, p, data, control) {
   }
   n_starts <- control$n_starts
   if (is.null(n_starts)) {
-    # A start takes 0.2 ms with 10 complete variables, 1 ms with 30, 3 ms with 50, 15 ms with 200; with missing values at
-    # most 2 ms at the first limit. What is not given thus stays below 0.3 s.
+    # A start takes 0.2 ms with 10 complete variables, 1 ms with 30, 3 ms with 50, 15 ms with 200; with missing values
+    # at most 2 ms at the first limit. What is not given thus stays below 0.3 s.
     work <- if (data$missing) as.double(nrow(data$x)) * p * (p + q^2) / c(2e4, 1e5, 4e5) else p / c(30, 50, 200)
     n_starts <- c(50L, 10L, 5L, 1L)[1L + sum(work > 1)]
   }

@@ -216,8 +216,8 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
     heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood),
                                             " 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
-    "other maxima" = if (!is.null(other)) paste0("lower ones have a uniqueness of 0 elsewhere: ", other, ". A `start` with ",
-                                                 "those at 0 leads there."),
+    "other maxima" = if (!is.null(other)) paste0("lower ones have a uniqueness of 0 elsewhere: ", other,
+                                                 ". A `start` with those at 0 leads there."),
     "weak factors" = if (length(weak)) paste0(
       abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",
       " fewer than ", few, " loadings of at least ", salient, ": poorly determined."),

@@ -84,8 +84,8 @@
 #' - `saturated`: `loglik`, and for incomplete data `mean` and `covariance`, of the unrestricted normal distribution;
 #'   `independence`, the log-likelihood without factors.
 #' - `status`, `message`, `converged`, `iterations`, `evaluations` (of the map), `convergence`, `trace`, `starts`: as in
-#'   every fit; `starts` has a column `heywood` too, the variables whose uniqueness is 0 where that start ended ("": none;
-#'   NA: not run to the end).
+#'   every fit; `starts` has a column `heywood` too, the variables whose uniqueness is 0 where that start ended ("" is
+#'   none, NA not run to the end).
 #' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `covmat` (list of `mean`, `covariance`, `n`, or
 #'   NULL), `weights`, `control`, `na_action`.
 #' @references
@@ -235,7 +235,7 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   fit
 }
 
-# The variables whose uniqueness is 0 at the end of each start, in one string; NA for starts that were not run to the end.
+# The variables whose uniqueness is 0 at the end of each start, in one string; NA for starts not run to the end.
 start_heywood <- function(run, status, variables) {
   if (length(run$start_heywood) == 0L) return(rep("", length(status)))
   names <- vapply(run$start_heywood, function(at) paste(variables[at], collapse = ", "), "")

@@ -21,7 +21,7 @@ as_double_column <- function(x, name) {
   as.double(x)
 }
 
-# A list of columns (vectors or matrices) as one matrix. Columns of the same name are told apart, those without one named.
+# A list of columns (vectors or matrices) as one matrix, with a name of its own for each.
 columns_matrix <- function(columns, n, row_names) {
   parts <- list()
   names <- unique_names(names(columns))

@@ -171,7 +171,8 @@ Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, bool with_bart
   Rcpp::NumericVector loglik(n);
   evaluate_factor_rows(input.raw(), Rcpp::as<VectorXd>(parameters["mean"]), loadings,
                        Rcpp::as<VectorXd>(parameters["uniquenesses"]), threads,
-                       {regression.begin(), with_bartlett ? bartlett.begin() : nullptr, imputed.begin(), loglik.begin()});
+                       {regression.begin(), with_bartlett ? bartlett.begin() : nullptr, imputed.begin(),
+                        loglik.begin()});
   // NaN of the core is R's NA.
   for (double& b : bartlett)
     if (std::isnan(b)) b = NA_REAL;

@@ -144,6 +144,7 @@ test_that("columns that agree wherever both are observed are an error, others ar
 })
 
 test_that("a start of uniquenesses may have zeros, and says what is wrong with others", {
-  expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, -1, 1, 1, 1, 1)), "one is -1", class = "em_error_start")
+  expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, -1, 1, 1, 1, 1)), "one is -1",
+               class = "em_error_start")
   expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, 1)), "6 uniquenesses", class = "em_error_start")
 })
