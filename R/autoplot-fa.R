@@ -64,9 +64,11 @@ autoplot_fa_biplot <- function(data) {
     ggplot2::geom_point(shape = ifelse(points$incomplete, 1, 16), colour = "grey45", alpha = 0.6) +
     ggplot2::geom_segment(ggplot2::aes(x = 0, y = 0, xend = .data$x, yend = .data$y), data = ends, colour = colour,
                           arrow = ggplot2::arrow(length = ggplot2::unit(0.02, "npc"))) +
-    ggplot2::geom_text(ggplot2::aes(1.06 * .data$x, 1.06 * .data$y, label = .data$variable), data = ends,
-                       colour = colour, size = 3.2) +
+    ggplot2::geom_text(ggplot2::aes(1.06 * .data$x, 1.06 * .data$y, label = cut_middle(.data$variable, 16L)),
+                       data = ends, colour = colour, size = 3.2) +
     ggplot2::coord_equal() +
+    # room for the names
+    ggplot2::scale_x_continuous(expand = ggplot2::expansion(mult = 0.15)) +
     ggplot2::labs(x = paste(data$factors[1L], suffix), y = paste(data$factors[2L], suffix),
                   title = paste0("Biplot of ", data$factors[1L], " and ", data$factors[2L]),
                   caption = if (nzchar(data$note)) data$note)
@@ -83,6 +85,9 @@ autoplot_scree <- function(parallel) {
     ggplot2::geom_point(data = long[long$line == "data", ]) +
     ggplot2::scale_colour_manual(NULL, values = stats::setNames(em_palette(2)[c(1L, 2L, 2L)], names)) +
     ggplot2::scale_linetype_manual(NULL, values = stats::setNames(c(1, 2, 1), names)) +
+    ggplot2::scale_x_continuous(breaks = function(limits) unique(round(pretty(limits)))) +
+    # noise has no points
+    ggplot2::guides(colour = ggplot2::guide_legend(override.aes = list(shape = c(16, NA, NA)))) +
     ggplot2::labs(title = paste0("Scree plot: parallel analysis suggests ", count_of(parallel$n_factors, "factor")))
 }
 

@@ -55,7 +55,7 @@ logLik.em_fa <- function(object, newdata = NULL, ...) {
   check_dots_empty(..., .function = "logLik.em_fa")
   if (is.null(newdata)) return(structure(object$loglik, df = object$df, nobs = object$nobs, class = "logLik"))
   x <- model_matrix_newdata(object, newdata)
-  rows <- fa_rows_(unname(x), fa_core(object), resolve_threads(object$control))
+  rows <- fa_rows_(unname(x), fa_core(object), FALSE, resolve_threads(object$control))
   structure(sum(rows$loglik), df = object$df, nobs = sum(rowSums(!is.na(x)) > 0L), class = "logLik")
 }
 
@@ -98,7 +98,7 @@ fitted.em_fa <- function(object, type = c("covariance", "correlation", "response
   if (type == "response") {
     require_rows(object, "fitted(type = \"response\")")
     core <- fa_core(object)
-    rows <- fa_rows_(unname(object$data), core, resolve_threads(object$control))
+    rows <- fa_rows_(unname(object$data), core, FALSE, resolve_threads(object$control))
     result <- tcrossprod(rows$regression, core$loadings) + rep(core$mean, each = nrow(rows$regression))
     dimnames(result) <- list(object$row_names, object$variables)
     return(result)

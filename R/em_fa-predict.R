@@ -40,14 +40,14 @@ predict.em_fa <- function(object, newdata = NULL, type = c("scores", "imputed"),
   }
   threads <- resolve_threads(object$control)
   if (type == "scores") return(fa_scores(x, object, scores, threads, names))
-  filled <- fa_rows_(unname(x), fa_core(object), threads)$imputed
+  filled <- fa_rows_(unname(x), fa_core(object), FALSE, threads)$imputed
   dimnames(filled) <- list(names, object$variables)
   filled
 }
 
 # Scores of the rotated factors, n x q: turned loadings go with factors turned by the inverse.
 fa_scores <- function(x, fit, method, threads, names) {
-  rows <- fa_rows_(unname(x), fa_core(fit), threads)
+  rows <- fa_rows_(unname(x), fa_core(fit), method == "bartlett", threads)
   scores <- rows[[method]] %*% t(solve(fit$rotation_matrix))
   dimnames(scores) <- list(names, factor_names(fit$n_factors))
   scores

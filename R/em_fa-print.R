@@ -199,6 +199,7 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
   tried <- x$starts[!x$starts$status %in% c("screened", "degenerate", "failed"), ]
   lower <- sum(!tried$best)
   p <- length(x$variables)
+  other <- other_heywood_words(x)
   c(
     converged = paste0(if (x$converged) "yes" else "NO", ", ", count_of(x$iterations, "iteration"), " (",
                        count_of(x$evaluations, "evaluation"), "); expected remaining gain ",
@@ -215,6 +216,8 @@ fa_report <- function(x, salient = 0.3, few = 3L) {
     heywood = if (length(x$heywood)) paste0("the ", heywood_words(x$heywood),
                                             " 0: too many factors, or too few rows?") else
                                               "none; all uniquenesses are positive.",
+    "other maxima" = if (!is.null(other)) paste0("lower ones have a uniqueness of 0 elsewhere: ", other,
+                                                 ". A `start` with those at 0 leads there."),
     "weak factors" = if (length(weak)) paste0(
       abbreviate_list(factor_names(x$n_factors)[weak]), if (length(weak) == 1L) " has" else " have",
       " fewer than ", few, " loadings of at least ", salient, ": poorly determined."),
@@ -228,7 +231,8 @@ print.summary.em_fa <- function(x, digits = 3L, cutoff = 0, sort = FALSE, n_vari
   cat(x$title, "", table_lines(x$fit_table), "", sep = "\n")
   cat("Trust report\n")
   print_report(x$report)
-  cat("\nStandardised loadings and uniquenesses", if (!is.null(x$loadings_se)) " (standard errors)", "\n", sep = "")
+  cat("", strwrap(paste0("Standardised loadings and uniquenesses",
+                         if (!is.null(x$loadings_se)) " (standard errors)"), exdent = 2), sep = "\n")
   cells <- fa_loading_cells(x$loadings, x$uniquenesses, digits, cutoff, x$loadings_se, x$uniquenesses_se)
   print_fa_table(cells, fa_variable_order(x$fit, sort), n_variables)
   cat("\n")
@@ -240,7 +244,7 @@ print.summary.em_fa <- function(x, digits = 3L, cutoff = 0, sort = FALSE, n_vari
   cat("\n")
   cat(wrap_whole(x$test_sentence), sep = "\n")
   if (nrow(x$selection) > 1L) {
-    cat("\nNumbers of factors (the least BIC is the fit)\n")
+    cat("", strwrap("Numbers of factors (the least BIC is the fit)", exdent = 2), sep = "\n")
     print_fa_selection(x$selection)
   }
   invisible(x)

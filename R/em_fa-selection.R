@@ -185,8 +185,9 @@ noise_eigenvalues <- function(n, p, wanted) {
 #' @param digits Decimals.
 #' @export
 print.em_parallel <- function(x, digits = 3L, ...) {
-  cat("Parallel analysis: ", count_of(x$n_variables, "variable"), ", ", format(x$n_obs, big.mark = ","), " rows, ",
-      count_of(x$n_sim, "simulated data set"), "\n\n", sep = "")
+  cat(strwrap(paste0("Parallel analysis: ", count_of(x$n_variables, "variable"), ", ",
+                     format(x$n_obs, big.mark = ","), " rows, ", count_of(x$n_sim, "simulated data set")), exdent = 2),
+      "", sep = "\n")
   shown <- seq_len(min(nrow(x$table), max(8L, x$n_factors + 3L), 20L))
   t <- x$table[shown, ]
   cells <- cbind(eigenvalue = formatC(t$eigenvalue, digits, format = "f"),

@@ -35,8 +35,8 @@
 #'   is the limit, the warning of class `em_warning_heywood` and `heywood` name the variables. Often there are too many
 #'   factors, or too few rows.
 #' * **Not converged**: `em_warning_not_converged`.
-#' * **Several maxima.** On small problems several starts are tried; `starts` lists them, and `summary()` says how many
-#'   agree.
+#' * **Several maxima.** They are common with too many factors. On small problems several starts are tried; `starts`
+#'   lists them and their Heywood variables, and `summary()` says how many agree.
 #'
 #' @param x,formula The data: a matrix or data frame of numeric, integer or logical columns (the argument may be called
 #'   `data` too); or a one-sided formula such as `~ a + log(b)` or `~ .`. Left out where there is a `covmat`.
@@ -61,8 +61,9 @@
 #'   variables first if they differ.
 #' @param start NULL (default); a fit of [em_fa()]; a list with `uniquenesses` and, if known, `loadings` (p x q) and
 #'   `mean`, in the units of the data; or a vector of p uniquenesses between 0 and 1, in the units of the correlation
-#'   matrix.
-#' @param control Made by [em_control()]. `n_starts` NULL tries 10 or 5 starts on small problems, 1 on large ones.
+#'   matrix (0: a Heywood case to begin with, which leads to the local maximum there, if there is one).
+#' @param control Made by [em_control()]. `n_starts` NULL tries 50 starts on small problems (complete data: up to 30
+#'   variables), 10 or 5 on larger ones, 1 where starts take long (more than 200 variables). All are run to the end.
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_fa", "em_fit")`:
@@ -83,7 +84,8 @@
 #' - `saturated`: `loglik`, and for incomplete data `mean` and `covariance`, of the unrestricted normal distribution;
 #'   `independence`, the log-likelihood without factors.
 #' - `status`, `message`, `converged`, `iterations`, `evaluations` (of the map), `convergence`, `trace`, `starts`: as in
-#'   every fit.
+#'   every fit; `starts` has a column `heywood` too, the variables whose uniqueness is 0 where that start ended ("" is
+#'   none, NA not run to the end).
 #' - `call`, `formula`, `terms`, `variables`, `row_names`, `data`, `covmat` (list of `mean`, `covariance`, `n`, or
 #'   NULL), `weights`, `control`, `na_action`.
 #' @references
@@ -217,9 +219,11 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   standardized <- list(loadings = structure(named(solution$standardized), class = "loadings"),
                        uniquenesses = stats::setNames(solution$uniquenesses, variables))
   run$starts$polished <- run$starts$polished | run$starts$status != "max_iter"
+  starts <- start_table(run)
+  starts$heywood <- start_heywood(run, starts$status, variables)
   if (is.null(input$x)) input$x <- matrix(0, ceiling(data$n), 0L)
   fit <- new_em_fit(
-    "em_fa", call, input, parameters, run, df = fa_df(q, p, spec$type), nobs = data$n, starts = start_table(run),
+    "em_fa", call, input, parameters, run, df = fa_df(q, p, spec$type), nobs = data$n, starts = starts,
     weights = data$weights_given, control = control, n_factors = q, type = spec$type,
     standardized = standardized, loadings = standardized$loadings, uniquenesses = standardized$uniquenesses,
     factor_correlation = square(solution$correlation), rotation = rotation$name,
@@ -229,6 +233,32 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   )
   if (!is.null(input$covmat)) fit["data"] <- list(NULL)
   fit
+}
+
+# The variables whose uniqueness is 0 at the end of each start, in one string; NA for starts not run to the end.
+start_heywood <- function(run, status, variables) {
+  if (length(run$start_heywood) == 0L) return(rep("", length(status)))
+  names <- vapply(run$start_heywood, function(at) paste(variables[at], collapse = ", "), "")
+  ifelse(status == "converged", names, NA_character_)
+}
+
+# Local maxima of the likelihood, below the best, that have other uniquenesses at 0, highest first: `loglik`, `heywood`.
+other_heywood <- function(fit) {
+  s <- fit$starts
+  here <- fit$starts$heywood[s$best & !is.na(s$heywood)]
+  s <- s[!s$best & !is.na(s$heywood) & !s$heywood %in% c("", here), ]
+  s <- s[order(-s$loglik), c("loglik", "heywood")]
+  s[!duplicated(s$heywood), ]
+}
+
+# "Fertility (log-likelihood -1026.33)": the local maxima of other_heywood(), the first few.
+other_heywood_words <- function(fit, most = 3L) {
+  other <- other_heywood(fit)
+  if (nrow(other) == 0L) return(NULL)
+  shown <- utils::head(other, most)
+  words <- paste(sprintf("%s (log-likelihood %s)", shown$heywood, format_loglik(shown$loglik)), collapse = "; ")
+  more <- nrow(other) - nrow(shown)
+  if (more > 0L) paste0(words, "; and ", more, " more") else words
 }
 
 factor_names <- function(q) paste0("Factor", seq_len(q))
@@ -245,10 +275,12 @@ warn_fa <- function(fit) {
             "not_converged")
   }
   if (length(fit$heywood) > 0L) {
+    other <- other_heywood_words(fit)
     em_warn(sprintf(paste0(
       "Heywood case: with %s the likelihood is largest where the %s 0, which is where it was left. ",
-      "Try fewer factors, or other variables."
-    ), count_of(fit$n_factors, "factor"), heywood_words(dQuote(fit$heywood, FALSE))), "heywood",
-    variables = fit$heywood)
+      "Try fewer factors, or other variables.%s"
+    ), count_of(fit$n_factors, "factor"), heywood_words(dQuote(fit$heywood, FALSE)),
+    if (is.null(other)) "" else paste0(" Lower local maxima have others at 0: ", other, ".")), "heywood",
+    variables = fit$heywood, others = other_heywood(fit))
   }
 }

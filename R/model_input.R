@@ -21,11 +21,13 @@ as_double_column <- function(x, name) {
   as.double(x)
 }
 
-# A list of columns (vectors or matrices) as one matrix.
+# A list of columns (vectors or matrices) as one matrix, with a name of its own for each.
 columns_matrix <- function(columns, n, row_names) {
   parts <- list()
-  for (name in names(columns)) {
-    column <- columns[[name]]
+  names <- unique_names(names(columns))
+  for (i in seq_along(names)) {
+    name <- names[i]
+    column <- columns[[i]]
     if (is.matrix(column)) {
       inner <- colnames(column)
       if (is.null(inner)) inner <- seq_len(ncol(column))
@@ -41,6 +43,12 @@ columns_matrix <- function(columns, n, row_names) {
   colnames(x) <- names(parts)
   if (!is.null(row_names)) rownames(x) <- row_names
   x
+}
+
+unique_names <- function(names) {
+  none <- is.na(names) | names == ""
+  names[none] <- paste0("V", which(none))
+  make.unique(names)
 }
 
 # Row names that somebody chose: not the automatic numbers.
@@ -81,6 +89,16 @@ input_from_data <- function(x, name = "x") {
        weights = NULL)
 }
 
+# ~ . - a without a, which model.frame() would look up and keep.
+without_unused_variables <- function(formula, data) {
+  terms <- tryCatch(stats::terms(formula, data = if (is.data.frame(data)) data), error = function(e) NULL)
+  factors <- attr(terms, "factors")
+  if (is.null(terms) || !is.null(attr(terms, "offset"))) return(formula)
+  if (!is.matrix(factors)) return(stats::reformulate("1", env = environment(formula)))
+  if (all(rowSums(factors) > 0)) return(formula)
+  stats::reformulate(attr(terms, "term.labels"), env = environment(formula))
+}
+
 # Of a one-sided formula. `call` is the user's call, `env` where it was made: weights and subset are looked up in the
 # data first, as in lm().
 input_from_formula <- function(formula, data, call, env) {
@@ -90,7 +108,7 @@ input_from_formula <- function(formula, data, call, env) {
   }
   frame_call <- call[c(1L, match(c("data", "subset", "weights"), names(call), 0L))]
   frame_call[[1L]] <- quote(stats::model.frame)
-  frame_call$formula <- formula
+  frame_call$formula <- without_unused_variables(formula, data)
   frame_call$na.action <- quote(stats::na.pass)
   frame <- tryCatch(eval(frame_call, env), error = function(e) {
     em_abort(paste0("The formula could not be evaluated: ", conditionMessage(e)), "formula")
@@ -195,6 +213,7 @@ model_matrix_newdata <- function(fit, newdata) {
       }
     }
     given <- colnames(newdata)
+    if (!is.null(given) && anyDuplicated(given)) colnames(newdata) <- given <- unique_names(given)
     if (is.null(given)) {
       if (NCOL(newdata) != length(variables)) {
         em_abort(sprintf("`newdata` has %d columns without names; the model has the %d variables %s.", NCOL(newdata),

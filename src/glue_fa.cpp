@@ -84,6 +84,13 @@ class FactorProblem {
   FactorMoments moments_;
 };
 
+// R's positions of variables.
+Rcpp::IntegerVector as_positions(const std::vector<Index>& variables) {
+  Rcpp::IntegerVector out(static_cast<R_xlen_t>(variables.size()));
+  for (size_t k = 0; k < variables.size(); ++k) out[static_cast<R_xlen_t>(k)] = static_cast<int>(variables[k]) + 1;
+  return out;
+}
+
 }  // namespace
 
 // Factor analysis ("fa") or probabilistic principal components ("ppca") of complete data. data: mean (p) and covariance
@@ -114,7 +121,7 @@ Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List sta
   Rcpp::List out = from_run(fit.run, c.accelerator);
   Rcpp::IntegerVector heywood;
   if (fit.fitted) {
-    for (Index j : fit.parameters.boundary) heywood.push_back(static_cast<int>(j) + 1);
+    heywood = as_positions(fit.parameters.boundary);
     const MatrixXd loadings = problem.scale().asDiagonal() * fit.parameters.loadings;
     const VectorXd psi = fit.parameters.uniquenesses.cwiseProduct(problem.scale().cwiseAbs2());
     out["parameters"] = Rcpp::List::create(Rcpp::Named("mean") = problem.mean(), Rcpp::Named("loadings") = loadings,
@@ -123,6 +130,9 @@ Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List sta
     out["parameters"] = R_NilValue;
   }
   out["starts"] = from_starts(fit.starts);
+  Rcpp::List boundaries;
+  for (const std::vector<Index>& boundary : fit.boundaries) boundaries.push_back(as_positions(boundary));
+  out["start_heywood"] = boundaries;
   out["heywood"] = heywood;
   out["log_det_saturated"] = problem.log_det();
   return out;

@@ -84,6 +84,14 @@ class FactorProblem {
   std::unique_ptr<TiledRows> rows_;
 };
 
+// R's positions of the variables whose uniqueness is at its bound.
+Rcpp::IntegerVector at_bound(const VectorXd& uniquenesses) {
+  Rcpp::IntegerVector out;
+  for (Index j = 0; j < uniquenesses.size(); ++j)
+    if (uniquenesses(j) <= FactorMissing::kBound) out.push_back(static_cast<int>(j) + 1);
+  return out;
+}
+
 }  // namespace
 
 // Fits a factor model to rows with NA. Parameters in the units of the data, the loadings in canonical form; `heywood`:
@@ -122,12 +130,14 @@ Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
   Rcpp::IntegerVector heywood;
   if (fit.fitted) {
     out["parameters"] = problem.user_parameters(fit.state);
-    for (Index j = 0; j < fit.state.uniquenesses.size(); ++j)
-      if (fit.state.uniquenesses(j) <= FactorMissing::kBound) heywood.push_back(static_cast<int>(j) + 1);
+    heywood = at_bound(fit.state.uniquenesses);
   } else {
     out["parameters"] = R_NilValue;
   }
   out["starts"] = from_starts(fit.starts);
+  Rcpp::List boundaries;
+  for (const FactorMissingPoint& state : fit.states) boundaries.push_back(at_bound(state.uniquenesses));
+  out["start_heywood"] = boundaries;
   out["heywood"] = heywood;
   out["log_det_saturated"] = NA_REAL;
   return out;
@@ -151,20 +161,23 @@ Rcpp::NumericMatrix fa_missing_information_(Rcpp::NumericMatrix x, Rcpp::Nullabl
   return Rcpp::wrap(information);
 }
 
-// Scores, imputed cells and log densities of rows with NA.
+// Regression scores, imputed cells and log densities of rows with NA; Bartlett's scores too where asked for.
 // [[Rcpp::export(rng = false)]]
-Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, int threads) {
+Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, bool with_bartlett, int threads) {
   const RawInput input(x, R_NilValue, R_NilValue);
   const MatrixXd loadings = Rcpp::as<MatrixXd>(parameters["loadings"]);
   const int n = x.nrow(), q = static_cast<int>(loadings.cols());
-  Rcpp::NumericMatrix regression(n, q), bartlett(n, q), imputed = Rcpp::clone(x);
+  Rcpp::NumericMatrix regression(n, q), bartlett(with_bartlett ? n : 0, q), imputed = Rcpp::clone(x);
   Rcpp::NumericVector loglik(n);
   evaluate_factor_rows(input.raw(), Rcpp::as<VectorXd>(parameters["mean"]), loadings,
                        Rcpp::as<VectorXd>(parameters["uniquenesses"]), threads,
-                       {regression.begin(), bartlett.begin(), imputed.begin(), loglik.begin()});
+                       {regression.begin(), with_bartlett ? bartlett.begin() : nullptr, imputed.begin(),
+                        loglik.begin()});
   // NaN of the core is R's NA.
   for (double& b : bartlett)
     if (std::isnan(b)) b = NA_REAL;
-  return Rcpp::List::create(Rcpp::Named("regression") = regression, Rcpp::Named("bartlett") = bartlett,
-                            Rcpp::Named("imputed") = imputed, Rcpp::Named("loglik") = loglik);
+  Rcpp::List out = Rcpp::List::create(Rcpp::Named("regression") = regression, Rcpp::Named("imputed") = imputed,
+                                      Rcpp::Named("loglik") = loglik);
+  if (with_bartlett) out["bartlett"] = bartlett;
+  return out;
 }

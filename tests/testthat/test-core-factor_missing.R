@@ -281,7 +281,7 @@ test_that("scores, imputations and densities of rows are those of dense formulas
   x <- rbind(simulate_factors(30, 6, 2, 0.3, 81, sd = 1), NA, c(1, rep(NA, 5)))
   parameters <- list(mean = 1:6 + 0.1, loadings = matrix(c(1, -0.4, 0.5, 2, 0.3, 1, 0.2, 1, -1, 0.5, 0.7, -1.5), 6),
                      uniquenesses = c(1, 1e-4, 0.2, 0.7, 2, 0.05))
-  rows <- emkit:::fa_rows_(x, parameters, 1L)
+  rows <- emkit:::fa_rows_(x, parameters, TRUE, 1L)
   sigma <- fa_covariance(parameters)
   for (i in seq_len(nrow(x))) {
     o <- which(!is.na(x[i, ]))
@@ -301,8 +301,8 @@ test_that("scores, imputations and densities of rows are those of dense formulas
     expect_equal(rows$imputed[i, ], filled, tolerance = 1e-9)
   }
   expect_equal(rows$loglik, dense_loglik(x, parameters), tolerance = 1e-9)
-  expect_identical(emkit:::fa_rows_(x[rep(1:32, 60), ], parameters, 2L),
-                   emkit:::fa_rows_(x[rep(1:32, 60), ], parameters, 1L))
+  expect_identical(emkit:::fa_rows_(x[rep(1:32, 60), ], parameters, TRUE, 2L),
+                   emkit:::fa_rows_(x[rep(1:32, 60), ], parameters, TRUE, 1L))
 })
 
 test_that("scores exist where uniquenesses are 0", {
@@ -310,14 +310,14 @@ test_that("scores exist where uniquenesses are 0", {
   for (zero in list(1, c(1, 4), c(1, 2, 4))) {
     parameters <- list(mean = rep(0, 5), loadings = matrix(c(1, 2, 0.5, -1, 1, 0.3, 1, -1, 1, 0.2), 5),
                        uniquenesses = replace(rep(0.5, 5), zero, 0))
-    rows <- emkit:::fa_rows_(x, parameters, 1L)
+    rows <- emkit:::fa_rows_(x, parameters, TRUE, 1L)
     expect_false(anyNA(rows$regression))
     expect_false(anyNA(rows$imputed))
     expect_true(all(is.finite(rows$loglik)))
     if (length(zero) > 2) next
     close <- parameters
     close$uniquenesses[zero] <- 1e-7
-    near <- emkit:::fa_rows_(x, close, 1L)
+    near <- emkit:::fa_rows_(x, close, TRUE, 1L)
     for (what in c("regression", "bartlett", "imputed")) expect_equal(rows[[what]], near[[what]], tolerance = 1e-5)
     expect_equal(rows$loglik, dense_loglik(x, close), tolerance = 1e-4)
   }

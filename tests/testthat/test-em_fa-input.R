@@ -128,14 +128,23 @@ test_that("new data must have the variables", {
   expect_identical(dim(bare$scores), c(60L, 2L))
 })
 
-test_that("copies of a column are refused, with missing cells too, and columns that are merely alike are not", {
-  set.seed(3)
-  x <- matrix(rnorm(400), 80) + rnorm(80)
-  copied <- cbind(x, 2.54 * x[, 2] + 1)
-  copied[1:10, 2] <- NA
-  copied[11:20, 6] <- NA
-  expect_error(em_fa(copied, n_factors = 1), "same up to their units", class = "em_error_degenerate")
-  alike <- cbind(x, x[, 2] + 0.05 * rnorm(80))
-  alike[c(3, 90, 200, 470)] <- NA
-  expect_s3_class(suppressWarnings(em_fa(alike, n_factors = 1)), "em_fa")
+test_that("columns that agree wherever both are observed are an error, others are not", {
+  x <- data_factors(60, p = 9, q = 2, seed = 21)
+  holes <- with_seed(1, replace(x, sample(length(x), 100), NA))
+  # Complete rows are few, and the columns have other variances there than elsewhere: no copies.
+  holes[1:40, 1] <- NA
+  holes[41:60, ] <- 5 * x[41:60, ]
+  expect_s3_class(quietly(em_fa(holes, n_factors = 1)), "em_fa")
+  copy <- cbind(holes, copy = 3 - 2 * holes[, 2])
+  copy[1:7, "copy"] <- NA
+  expect_error(em_fa(copy, n_factors = 1), "\"v2\" and \"copy\"", class = "em_error_degenerate")
+  # Two common rows lie on a line whatever they are; a row without weight says nothing.
+  expect_true(all(pairwise_copies(cbind(c(1, 2, NA, 4), c(1, 5, 6, NA)), NULL) == 0))
+  expect_identical(abs(pairwise_copies(cbind(c(1:5, NA), c(1:4, 9, 1)), c(1, 1, 1, 1, 0, 1)))[1, 2] > 1 - 1e-12, TRUE)
+})
+
+test_that("a start of uniquenesses may have zeros, and says what is wrong with others", {
+  expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, -1, 1, 1, 1, 1)), "one is -1",
+               class = "em_error_start")
+  expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, 1)), "6 uniquenesses", class = "em_error_start")
 })

@@ -175,3 +175,13 @@ test_that("saveRDS() and readRDS() keep everything that methods need", {
   }
   expect_identical(own$rotation, "custom")
 })
+
+test_that("sentences fit a narrow console", {
+  old <- options(width = 40)
+  on.exit(options(old))
+  lines <- capture.output(print(summary(em_fa(datasets::mtcars, n_factors = 1:2))),
+                          parallel_analysis(datasets::mtcars, n_sim = 20))
+  words <- grep("^(Standardised|Parallel|Numbers)", lines, value = TRUE)
+  expect_length(words, 3)
+  expect_true(all(nchar(words) <= 40))
+})

@@ -242,6 +242,39 @@ test_that("a lower maximum, at another Heywood case, is found from other starts 
   expect_match(summary(fit, se = FALSE)$report[["starts"]], "several maxima")
 })
 
+test_that("the starts, the warning and the summary name the Heywood variables of lower maxima", {
+  expect_warning(fit <- with_seed(4, em_fa(datasets::swiss, n_factors = 2)),
+                 "others at 0: Fertility \\(log-likelihood -1026.33\\)", class = "em_warning_heywood")
+  expect_setequal(fit$starts$heywood, c("Education", "Fertility"))
+  expect_identical(unique(fit$starts$heywood[fit$starts$best]), "Education")
+  expect_match(summary(fit, se = FALSE)$report[["other maxima"]], "Fertility")
+  # A start at the other case leads there, for incomplete data too.
+  at_fertility <- c(0, 0.5, 0.5, 0.5, 0.5, 0.5)
+  other <- quietly(em_fa(datasets::swiss, n_factors = 2, start = at_fertility))
+  expect_equal(other$loglik, -1026.3268, tolerance = 1e-7)
+  holes <- replace(as.matrix(datasets::swiss), c(3, 60), NA)
+  both <- with_seed(5, quietly(em_fa(holes, n_factors = 2)))
+  expect_setequal(both$starts$heywood[both$starts$status == "converged"], c("Education", "Fertility"))
+  expect_identical(quietly(em_fa(holes, n_factors = 2, start = at_fertility))$heywood, "Fertility")
+  expect_identical(unique(em_fa(datasets::mtcars, n_factors = 1)$starts$heywood), "")
+})
+
+test_that("small problems have many starts, large ones few", {
+  n_starts <- function(p, n, missing) {
+    data <- list(missing = missing, x = matrix(0, n, p))
+    length(fa_starts(list(), 3, p, data, em_control()))
+  }
+  expect_identical(vapply(c(6, 30, 50, 200, 201), n_starts, 0L, n = 100, missing = FALSE), c(50L, 50L, 10L, 5L, 1L))
+  expect_identical(vapply(c(100, 500, 1000, 1e5), n_starts, 0L, p = 8, missing = TRUE), c(50L, 10L, 5L, 1L))
+})
+
+test_that("a fit with another number of factors gives its uniquenesses as a start", {
+  fit <- em_fa(data_factors(100, seed = 13), n_factors = 2)
+  again <- em_fa(data_factors(100, seed = 13), n_factors = 3, start = fit)
+  expect_equal(again$loglik, em_fa(data_factors(100, seed = 13), n_factors = 3)$loglik, tolerance = 1e-8)
+  expect_identical(nrow(again$starts), 1L)
+})
+
 test_that("there may be more variables than rows", {
   x <- data_factors(40, p = 60, q = 2, seed = 11)
   fit <- quietly(em_fa(x, n_factors = 2))

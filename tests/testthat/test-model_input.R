@@ -51,3 +51,22 @@ test_that("new data keep their rows, in order, with and without names", {
   one <- predict(fit, newdata = c(eruptions = 4, waiting = 80), type = "posterior")
   expect_identical(dim(one), c(1L, 2L))
 })
+
+test_that("columns of the same name are all used, in new data too", {
+  d <- datasets::swiss[, 1:4]
+  names(d)[2] <- "Fertility"
+  fit <- em_fa(d, n_factors = 1)
+  expect_identical(fit$variables, c("Fertility", "Fertility.1", "Examination", "Education"))
+  expect_equal(unname(fit$parameters$mean), unname(colMeans(datasets::swiss[, 1:4])))
+  expect_equal(logLik(fit, newdata = d)[1], fit$loglik, tolerance = 1e-10)
+  names(d)[2] <- ""
+  expect_identical(em_mvnorm(d)$variables[2], "V2")
+})
+
+test_that("a variable that a formula takes away is not used, nor looked for in new data", {
+  fit <- quietly(em_fa(~ . - Species - Sepal.Width, data = datasets::iris, n_factors = 1))
+  expect_identical(fit$variables, c("Sepal.Length", "Petal.Length", "Petal.Width"))
+  expect_equal(unname(fit$parameters$mean), unname(colMeans(datasets::iris[, c(1, 3, 4)])))
+  expect_equal(logLik(fit, newdata = datasets::iris[, c(1, 3, 4)])[1], fit$loglik, tolerance = 1e-10)
+  expect_error(em_mvnorm(~ . - a, data = data.frame(a = 1:9)), class = "em_error_no_columns")
+})

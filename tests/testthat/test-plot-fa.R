@@ -58,3 +58,14 @@ test_that("every plot exists for ggplot2", {
   expect_s3_class(ggplot2::ggplot_build(ggplot2::autoplot(ability, se = TRUE)), "ggplot_built")
   expect_error(ggplot2::autoplot(fit, "dendrogram"), class = "em_error_argument")
 })
+
+test_that("the legend of the scree plot has points for the data only, and names of the biplot are cut", {
+  skip_if_not_installed("ggplot2")
+  scree <- ggplot2::autoplot(ability, "scree", n_sim = 20)
+  guide <- if (is.list(scree$guides$colour)) scree$guides$colour else scree$guides$guides$colour$params
+  expect_identical(guide$override.aes$shape, c(16, NA, NA))
+  long <- datasets::mtcars
+  names(long)[1] <- "miles_per_gallon_of_petrol"
+  labels <- ggplot2::layer_data(ggplot2::autoplot(em_fa(long, n_factors = 2), "biplot"), 3L)$label
+  expect_true(all(nchar(labels) <= 16))
+})

@@ -30,6 +30,7 @@ struct FactorFitResult {
   FactorParameters parameters;
   EmResult run;
   std::vector<StartOutcome> starts;
+  std::vector<std::vector<Index>> boundaries;  // of each start's end
 };
 
 // Uniquenesses from squared multiple correlations (as factanal() has them), where S is regular and not large; empty
@@ -132,6 +133,7 @@ inline FactorFitResult fit_factor_analysis(const FactorMoments& moments, Index q
   out.fitted = best.fitted;
   out.run = best.run;
   out.starts = best.starts;
+  for (const FactorAnalysis::State& state : best.states) out.boundaries.push_back(state.boundary);
   if (!best.fitted) return out;
   FactorAnalysis model(moments, q, n, control.threads);
   if (!model.set_state(best.state)) return out;

@@ -218,9 +218,10 @@ inline MultiStartFit<FactorMissing> fit_factor_missing(const TiledRows& data, si
   if (hold_at_zero(model, fit.run)) fit.run.evaluations += refine(model, fit.run);
   fit.state = model.state();
   fit.run.trace.back().objective = fit.run.objective;
-  for (StartOutcome& s : fit.starts)
-    if (s.polished && s.objective.value() == before) {
-      s.objective = fit.run.objective;
+  for (size_t i = 0; i < fit.starts.size(); ++i)
+    if (fit.starts[i].polished && fit.starts[i].objective.value() == before) {
+      fit.starts[i].objective = fit.run.objective;
+      fit.states[i] = fit.state;
       break;
     }
   return fit;

@@ -15,7 +15,7 @@ namespace emkit {
 
 // Where the results go, column-major; the data's missing cells in `imputed` (n x p, a copy of the data) are filled in.
 struct FactorRowResults {
-  double *regression, *bartlett, *imputed, *loglik;  // n x q, n x q, n x p, n
+  double *regression, *bartlett, *imputed, *loglik;  // n x q, n x q (or null: not wanted), n x p, n
 };
 
 // One pattern: everything that is linear in the observed cells (formulas.Rmd, (U3), (U8)). The parameters are in units
@@ -24,14 +24,14 @@ class FactorPattern {
  public:
   // Variables with a uniqueness below `kSmall` are conditioned upon one by one, which stays accurate down to 0.
   FactorPattern(const Eigen::MatrixXd& loadings, const Eigen::VectorXd& uniquenesses,
-                const std::vector<size_t>& observed)
+                const std::vector<size_t>& observed, bool with_bartlett)
       : q_(loadings.cols()), o_(static_cast<Eigen::Index>(observed.size())), loadings_(o_, q_), psi_(o_) {
     for (Eigen::Index a = 0; a < o_; ++a) {
       loadings_.row(a) = loadings.row(static_cast<Eigen::Index>(observed[static_cast<size_t>(a)]));
       psi_(a) = uniquenesses(static_cast<Eigen::Index>(observed[static_cast<size_t>(a)]));
     }
     regress();
-    bartlett();
+    if (with_bartlett) bartlett();
   }
 
   const Eigen::MatrixXd& regression_map() const { return regression_; }
@@ -88,23 +88,18 @@ class FactorPattern {
   }
 
   // Weighted least squares on the observed cells, those with uniqueness 0 being met exactly (or, where they contradict
-  // each other, by least squares).
+  // each other, by least squares). Nothing here is larger than o x q.
   void bartlett() {
     std::vector<Eigen::Index> exact, noisy;
     for (Eigen::Index a = 0; a < o_; ++a) (psi_(a) > kExact ? noisy : exact).push_back(a);
     const Eigen::Index h = static_cast<Eigen::Index>(exact.size()), m = static_cast<Eigen::Index>(noisy.size());
-    Eigen::MatrixXd fixed(h, q_), free(m, q_), fixed_from = Eigen::MatrixXd::Zero(h, o_),
-                                               free_from = Eigen::MatrixXd::Zero(m, o_);
-    for (Eigen::Index k = 0; k < h; ++k) {
-      fixed.row(k) = loadings_.row(exact[static_cast<size_t>(k)]);
-      fixed_from(k, exact[static_cast<size_t>(k)]) = 1.0;
-    }
+    Eigen::MatrixXd fixed(h, q_), free(m, q_);
+    for (Eigen::Index k = 0; k < h; ++k) fixed.row(k) = loadings_.row(exact[static_cast<size_t>(k)]);
     for (Eigen::Index k = 0; k < m; ++k) {
       const Eigen::Index a = noisy[static_cast<size_t>(k)];
       free.row(k) = loadings_.row(a) / std::sqrt(psi_(a));
-      free_from(k, a) = 1.0 / std::sqrt(psi_(a));
     }
-    bartlett_.setZero(q_, o_);
+    Eigen::MatrixXd of_fixed = Eigen::MatrixXd::Zero(q_, h);   // the pseudo-inverse of `fixed`
     Eigen::MatrixXd rest = Eigen::MatrixXd::Identity(q_, q_);  // directions that exact cells leave open
     if (h > 0) {
       const Eigen::JacobiSVD<Eigen::MatrixXd> svd(fixed, Eigen::ComputeFullU | Eigen::ComputeFullV);
@@ -112,18 +107,28 @@ class FactorPattern {
       Eigen::Index rank = 0;
       while (rank < d.size() && d(rank) > kRankTolerance * d(0)) ++rank;
       for (Eigen::Index k = 0; k < rank; ++k)
-        bartlett_ += svd.matrixV().col(k) * (svd.matrixU().col(k).transpose() / d(k)) * fixed_from;
+        of_fixed += svd.matrixV().col(k) * (svd.matrixU().col(k).transpose() / d(k));
       rest = svd.matrixV().rightCols(q_ - rank).eval();
     }
-    if (rest.cols() == 0) return;
-    const Eigen::MatrixXd reduced = free * rest;
-    Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(reduced);
-    qr.setThreshold(kRankTolerance);
-    if (m < rest.cols() || qr.rank() < rest.cols()) {
-      bartlett_.resize(q_, 0);
-      return;
+    bartlett_.resize(q_, 0);
+    const Eigen::Index r = rest.cols();
+    Eigen::MatrixXd of_free = Eigen::MatrixXd::Zero(q_, m);  // what the others say of those directions
+    if (r > 0) {
+      if (m < r) return;
+      Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(free * rest);
+      qr.setThreshold(kRankTolerance);
+      if (qr.rank() < r) return;
+      const Eigen::MatrixXd basis = qr.householderQ() * Eigen::MatrixXd::Identity(m, r);
+      const Eigen::MatrixXd root = qr.matrixR().topRows(r);
+      of_free = rest * (qr.colsPermutation() * root.triangularView<Eigen::Upper>().solve(basis.transpose()));
+      of_fixed -= of_free * (free * of_fixed);
     }
-    bartlett_ += rest * qr.solve(free_from - free * bartlett_);
+    bartlett_.resize(q_, o_);
+    for (Eigen::Index k = 0; k < h; ++k) bartlett_.col(exact[static_cast<size_t>(k)]) = of_fixed.col(k);
+    for (Eigen::Index k = 0; k < m; ++k) {
+      const Eigen::Index a = noisy[static_cast<size_t>(k)];
+      bartlett_.col(a) = of_free.col(k) / std::sqrt(psi_(a));
+    }
   }
 
   static constexpr double kExact = 1e-12;
@@ -161,7 +166,7 @@ inline void evaluate_factor_rows(const RawData& raw, const Eigen::VectorXd& mean
       pieces.push_back({p, b, std::min<size_t>(b + kPieceRows, groups.patterns[p].end)});
   parallel_tasks(pieces.size(), raw.n < kPieceRows ? 1 : threads, [&](size_t i) {
     const Pattern& pattern = groups.patterns[pieces[i].pattern];
-    const FactorPattern model(scaled, noise, pattern.observed);
+    const FactorPattern model(scaled, noise, pattern.observed, out.bartlett != nullptr);
     const size_t o = pattern.observed.size();
     double log_unit = 0.0;
     for (size_t j : pattern.observed) log_unit += std::log(unit(static_cast<Eigen::Index>(j)));
@@ -173,12 +178,12 @@ inline void evaluate_factor_rows(const RawData& raw, const Eigen::VectorXd& mean
         z(static_cast<Eigen::Index>(l)) = (raw.x[pattern.observed[l] * raw.n + row] - mean(j)) / unit(j);
       }
       const Eigen::VectorXd f = model.regression_map() * z;
-      const bool determined = model.bartlett_map().cols() == static_cast<Eigen::Index>(o) && o > 0;
-      const Eigen::VectorXd g = determined ? Eigen::VectorXd(model.bartlett_map() * z)
-                                           : Eigen::VectorXd::Constant(q, std::numeric_limits<double>::quiet_NaN());
-      for (Eigen::Index a = 0; a < q; ++a) {
-        out.regression[static_cast<size_t>(a) * raw.n + row] = f(a);
-        out.bartlett[static_cast<size_t>(a) * raw.n + row] = g(a);
+      for (Eigen::Index a = 0; a < q; ++a) out.regression[static_cast<size_t>(a) * raw.n + row] = f(a);
+      if (out.bartlett) {
+        const bool determined = model.bartlett_map().cols() == static_cast<Eigen::Index>(o) && o > 0;
+        const Eigen::VectorXd g = determined ? Eigen::VectorXd(model.bartlett_map() * z)
+                                             : Eigen::VectorXd::Constant(q, std::numeric_limits<double>::quiet_NaN());
+        for (Eigen::Index a = 0; a < q; ++a) out.bartlett[static_cast<size_t>(a) * raw.n + row] = g(a);
       }
       for (size_t j : pattern.missing) {
         const Eigen::Index v = static_cast<Eigen::Index>(j);
