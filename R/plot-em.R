@@ -235,8 +235,7 @@ plot_bound <- function(fit, direction, at, look) {
                  if (d$through) "EM update"),
                col = c(colour, "black", if (d$through) colour[1L]), lty = c(1, if (d$exact) 1 else 5, NA,
                                                                             if (d$through) NA),
-               lwd = 2, pch = c(NA, NA, 16, if (d$through) 16), show = look$legend,
-               corner = if (d$update$x < d$here$x) "topright" else "topleft")
+               lwd = 2, pch = c(NA, NA, 16, if (d$through) 16), show = look$legend, corner = "bottom")
 }
 
 bound_name <- function(d) if (d$exact) "bound of the E-step" else "parabola"
