@@ -91,7 +91,8 @@ with_closure_errors <- function(code, name) {
 
 abort_closure <- function(e, name, iteration, no_data = FALSE) {
   em_abort(sprintf("`%s` stopped with an error%s: %s%s", name, if (is.null(iteration)) "" else
-    paste0(" ", em_when(iteration)), conditionMessage(e), if (no_data) " (No `data` were given.)" else ""), "closure", closure = name, iteration = iteration, parent = e)
+    paste0(" ", em_when(iteration)), conditionMessage(e), if (no_data) " (No `data` were given.)" else ""),
+    "closure", closure = name, iteration = iteration, parent = e)
 }
 
 # What the core could not use: gives back what was meant, or says what is wrong.

@@ -79,9 +79,9 @@ em_run_starts <- function(model, starts, control) {
   run
 }
 
-# run(i) for all i; the rest in forked processes when the first one shows that they would take `worth` seconds. Conditions that are the
-# start's fault (em_error_closure, em_error_start) come back as values, others stop. Every run begins with the same
-# random numbers, whoever does it.
+# run(i) for all i; the rest in forked processes when the first one shows that they would take `worth` seconds.
+# Conditions that are the start's fault (em_error_closure, em_error_start) come back as values, others stop. Every run
+# begins with the same random numbers, whoever does it.
 em_each <- function(index, run, processes, worth = 1) {
   seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
   caught <- function(i) {

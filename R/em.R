@@ -138,7 +138,9 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
   control <- check_closure_control(control)
   starts <- em_starts(start, control)
   space <- em_space(starts[[1L]]$theta, transform, pack, unpack)
-  for (i in seq_along(starts)[-1L]) em_space(starts[[i]]$theta, transform, pack, unpack, paste("Start", i, "of `start`"))
+  for (i in seq_along(starts)[-1L]) {
+    em_space(starts[[i]]$theta, transform, pack, unpack, paste("Start", i, "of `start`"))
+  }
   model <- em_model(functions, data, space)
   space$n_packed <- model$n_packed
   run <- em_run_starts(model, starts, control)
@@ -267,8 +269,8 @@ build_em <- function(run, model, space, starts, data, n_obs, control, call) {
   theta <- em_shaped(run$theta, space$start)
   fit <- new_em_fit(
     "em", call, list(x = data), theta, run, df = space$n_packed, nobs = em_n_obs(n_obs, data),
-    starts = start_table(run), weights = NULL, control = control, calls = run$calls, start = starts[[run$chosen]]$theta, space = space,
-    functions = model$functions, has_data = !is.null(data)
+    starts = start_table(run), weights = NULL, control = control, calls = run$calls,
+    start = starts[[run$chosen]]$theta, space = space, functions = model$functions, has_data = !is.null(data)
   )
   fit$n_rows <- if (is.null(data)) NULL else NROW(data)
   fit
