@@ -273,7 +273,7 @@ autoplot_trace <- function(fit) {
   .data <- ggplot2::.data
   table <- trace_data(fit)
   panels <- c("log-likelihood", "log10 distance to the last value")
-  if (!is.null(fit$prior)) {
+  if (has_log_prior(fit)) {
     panels[1] <- "log-likelihood + log prior"
   }
   long <- data.frame(

@@ -8,6 +8,7 @@ em_model <- function(functions, data, space) {
   environment <- new.env(parent = baseenv())
   state <- new.env(parent = emptyenv())
   state$where <- integer(2L)
+  state$no_data <- FALSE
   given <- functions[closure_names]
   first <- c(e_step = "theta", m_step = "stats", update = "theta", loglik = "theta", log_prior = "theta",
              pack = "theta",
@@ -16,8 +17,9 @@ em_model <- function(functions, data, space) {
     f <- given[[name]]
     if (is.null(f)) return(NULL)
     assign(name, f, envir = environment)
-    as.call(c(as.name(name), as.name(first[[name]]),
-              if (!name %in% c("pack", "unpack") && takes_data(f, name, is.null(data))) quote(data)))
+    with_data <- !name %in% c("pack", "unpack") && takes_data(f, name, is.null(data))
+    if (with_data && is.null(data)) state$no_data <- TRUE
+    as.call(c(as.name(name), as.name(first[[name]]), if (with_data) quote(data)))
   })
   environment$data <- data
   environment$guard <- em_guard
@@ -49,7 +51,7 @@ takes_data <- function(f, name, no_data) {
     em_abort(sprintf("`%s` has no arguments; it must be a function (%s, data).", name,
                      if (name == "m_step") "stats" else "theta"), "argument", argument = name)
   }
-  if (length(arguments) == 1L) return(FALSE)
+  if (length(arguments) == 1L) return(names(arguments) == "..." && !no_data)
   required <- names(arguments)[-(1:2)][vapply(arguments[-(1:2)], function(a) is.name(a) && !nzchar(a), NA)]
   required <- setdiff(required, "...")
   if (length(required) > 0L) {
@@ -87,9 +89,10 @@ with_closure_errors <- function(code, name) {
   withCallingHandlers(code, error = function(e) abort_closure(e, name, NULL))
 }
 
-abort_closure <- function(e, name, iteration) {
-  em_abort(sprintf("`%s` stopped with an error%s: %s", name, if (is.null(iteration)) "" else
-    paste0(" ", em_when(iteration)), conditionMessage(e)), "closure", closure = name, iteration = iteration, parent = e)
+abort_closure <- function(e, name, iteration, no_data = FALSE) {
+  em_abort(sprintf("`%s` stopped with an error%s: %s%s", name, if (is.null(iteration)) "" else
+    paste0(" ", em_when(iteration)), conditionMessage(e), if (no_data) " (No `data` were given.)" else ""),
+    "closure", closure = name, iteration = iteration, parent = e)
 }
 
 # What the core could not use: gives back what was meant, or says what is wrong.
@@ -103,8 +106,8 @@ check_closure_value <- function(value, name, start, state) {
     if (!is.character(theta)) return(theta)
     fail("closure_value",
          paste0("`%s` did not return parameters as `start` has them, %s: %s %s. Look at what it does with ",
-                                 "the %s of that iteration."), name, em_describe_shape(start), when, theta,
-         if (name == "m_step") "statistics" else "parameters")
+                                 "the %s of that iteration.%s"), name, em_describe_shape(start), when, theta,
+         if (name == "m_step") "statistics" else "parameters", if (state$no_data) " No `data` were given." else "")
   }
   if (name == "pack") {
     if (is.numeric(value) && length(value) == state$n_packed) return(as.double(value))

@@ -85,6 +85,59 @@ em_coefficient_kinds <- function(space) {
 #' @export
 formula.em <- function(x, ...) em_abort("A fit of em() has no formula.", "no_formula")
 
+#' What a model of your own does not have
+#'
+#' `em()` knows your functions and the parameters, but neither rows nor responses nor latent variables. So methods that
+#' need these stop with an error of class `em_error_not_available`.
+#'
+#' What the E-step makes of the data at the estimate is
+#' `fit$functions$e_step(fit$parameters, fit$data)`.
+#'
+#' @param object,x A fit of [em()].
+#' @param ... Not used.
+#' @return Nothing: an error.
+#' @seealso [coef.em()], [plot.em()]
+#' @examples
+#' y <- c(125, 18, 20, 34)
+#' fit <- em(
+#'   c(t = 0.5), e_step = function(t) y[1] * t / (2 + t), m_step = function(x) (x + y[4]) / (x + sum(y[2:4])),
+#'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
+#' )
+#' try(predict(fit))
+#' fit$functions$e_step(fit$parameters)
+#' @name predict.em
+NULL
+
+#' @rdname predict.em
+#' @export
+predict.em <- function(object, ...) em_not_available("predict()")
+
+#' @rdname predict.em
+#' @export
+simulate.em <- function(object, ...) em_not_available("simulate()")
+
+#' @rdname predict.em
+#' @export
+residuals.em <- function(object, ...) em_not_available("residuals()")
+
+#' @rdname predict.em
+#' @export
+fitted.em <- function(object, ...) em_not_available("fitted()")
+
+#' @rdname predict.em
+#' @export
+augment.em <- function(x, ...) em_not_available("augment()")
+
+#' @rdname predict.em
+#' @export
+ICL.em <- function(object, ...) em_not_available("ICL()")
+
+em_not_available <- function(what) {
+  em_abort(sprintf(paste("%s is not available for a fit of em(), which knows your functions but neither rows nor",
+                         "latent variables. fit$functions$e_step(fit$parameters, fit$data) gives what your E-step",
+                         "makes of the data."), what), "not_available")
+}
+
 # ---- print and summary ---------------------------------------------------------------------------
 
 #' Print and summarise a model of your own
@@ -131,7 +184,16 @@ print.em <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
 
 em_title <- function(x) {
   c(if (is.null(x$functions$log_prior)) "Model of your own, maximum likelihood by EM" else
-    "Model of your own, posterior mode by EM", if (!is.null(x$call)) format_call(x$call))
+    "Model of your own, posterior mode by EM", if (!is.null(x$call)) format_call(hide_bodies(x$call)))
+}
+
+# function(theta, data) ... for functions that were written in the call itself.
+hide_bodies <- function(call) {
+  for (i in seq_along(call)[-1L]) {
+    if (is.call(call[[i]]) && identical(call[[i]][[1L]], as.name("function"))) call[[i]][[3L]] <- quote(...)
+    if (is.function(call[[i]])) call[[i]] <- as.call(list(as.name("function"), formals(args(call[[i]])), quote(...)))
+  }
+  call
 }
 
 em_fit_cells <- function(x) {
@@ -156,7 +218,8 @@ summary.em <- function(object, ...) {
       invokeRestart("muffleWarning")
     })
   } else {
-    said <- "not worked out (more than 60 coordinates, or data that were not kept); see vcov()."
+    said <- if (object$df > 60L) "not looked at, with more than 60 coordinates; vcov() does it." else
+      "not looked at: the data were not kept (see `keep_data` in em_control())."
   }
   se <- if (is.null(variance)) rep(NA_real_, length(estimate)) else sqrt(diag(variance))
   limits <- wald_intervals(estimate, se, 0.95)

@@ -8,7 +8,7 @@ em_run <- function(model, theta, control, before = 0L, show = NULL) {
   run <- withCallingHandlers(
     em_run_(model, model$start, theta, control, before, where, show),
     error = function(e) {
-      if (where[2L] > 0L) abort_closure(e, closure_names[where[2L]], where[1L])
+      if (where[2L] > 0L) abort_closure(e, closure_names[where[2L]], where[1L], model$state$no_data)
     }
   )
   if (run$status == "non_monotone") abort_non_monotone(run, model, before)
@@ -79,10 +79,10 @@ em_run_starts <- function(model, starts, control) {
   run
 }
 
-# run(i) for all i; the rest in forked processes when the first one shows that it is worth it. Conditions that are the
-# start's fault (em_error_closure, em_error_start) come back as values, others stop. Every run begins with the same
-# random numbers, whoever does it.
-em_each <- function(index, run, processes) {
+# run(i) for all i; the rest in forked processes when the first one shows that they would take `worth` seconds.
+# Conditions that are the start's fault (em_error_closure, em_error_start) come back as values, others stop. Every run
+# begins with the same random numbers, whoever does it.
+em_each <- function(index, run, processes, worth = 1) {
   seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
   caught <- function(i) {
     if (!is.null(seed)) assign(".Random.seed", seed, envir = globalenv())
@@ -92,7 +92,7 @@ em_each <- function(index, run, processes) {
   first <- caught(index[1L])
   took <- proc.time()[["elapsed"]] - began
   rest <- index[-1L]
-  runs <- if (length(rest) > 1L && took * length(rest) > 1 && processes > 1L && fork_is_safe()) {
+  runs <- if (length(rest) > 1L && took * length(rest) >= worth && processes > 1L && fork_is_safe()) {
     parallel::mclapply(rest, caught, mc.cores = min(processes, length(rest)), mc.preschedule = FALSE,
                        mc.set.seed = FALSE)
   } else {

@@ -58,9 +58,12 @@ em_conform_element <- function(value, element, name) {
     size <- function(x) if (is.null(dim(x))) "no dimensions" else paste("dimension", paste(dim(x), collapse = " x "))
     return(say("has %s, not %s", size(value), size(element)))
   }
-  if (is.null(dim(element)) && !is.null(names(element)) && !is.null(names(value)) &&
-      !identical(names(value), names(element))) {
-    return(say("has the names %s, not %s", abbreviate_list(names(value)), abbreviate_list(names(element))))
+  came <- names(value)
+  value <- em_in_order(value, element)
+  if (is.null(value)) {
+    return(say(paste("has the names %s, not %s (name its entries as `start` does, in any order, or not at all:",
+                     "unname() drops names, and so does x[[\"a\"]] where x[\"a\"] keeps them)"),
+               abbreviate_list(came), abbreviate_list(names(element))))
   }
   bad <- which(!is.finite(value))
   if (length(bad) > 0L) {
@@ -69,6 +72,22 @@ em_conform_element <- function(value, element, name) {
   }
   em_fill(element, as.double(value))
 }
+
+# Entries with the names of `element` in another order, put in its order; NULL if a vector has other names. Dimensions
+# with other names are left alone: products of matrices give them.
+em_in_order <- function(value, element) {
+  same <- function(a, b) length(a) > 0L && !anyDuplicated(a) && setequal(a, b)
+  if (is.null(dim(element))) {
+    if (is.null(names(element)) || is.null(names(value)) || identical(names(value), names(element))) return(value)
+    return(if (same(names(value), names(element))) as.vector(value)[match(names(element), names(value))])
+  }
+  if (is.null(dimnames(value)) || !identical(dim(value), dim(element))) return(value)
+  order <- Map(function(came, wanted, n) if (same(came, wanted)) match(wanted, came) else seq_len(n),
+               dimnames(value), em_dimnames(element), dim(element))
+  do.call(`[`, c(list(value), unname(order), drop = FALSE))
+}
+
+em_dimnames <- function(x) if (is.null(dimnames(x))) vector("list", length(dim(x))) else dimnames(x)
 
 em_what_came <- function(x) {
   if (is.numeric(x) && length(x) != 1L) paste("a numeric vector of length", length(x)) else describe_value(x)
@@ -98,7 +117,7 @@ em_labels <- function(start) {
 # Everything about the parameters and their coordinates: list(start, labels, shown (which labels are coefficients: one
 # half of a covariance matrix is enough), transform (by flat position), element, layout (blocks for the core),
 # n_packed).
-em_space <- function(start, transform, pack = NULL, unpack = NULL) {
+em_space <- function(start, transform, pack = NULL, unpack = NULL, what = "`start`") {
   if (is.null(pack) != is.null(unpack)) {
     em_abort("`pack` and `unpack` must be given together: each is the inverse of the other.", "argument")
   }
@@ -113,7 +132,7 @@ em_space <- function(start, transform, pack = NULL, unpack = NULL) {
   for (i in seq_along(elements)) {
     at <- offset + seq_along(elements[[i]])
     name <- if (is.list(start)) sprintf("`%s`", names(start)[i]) else "it"
-    made <- em_blocks(elements[[i]], chosen[at], at, name)
+    made <- em_blocks(elements[[i]], chosen[at], at, name, what)
     blocks <- c(blocks, made$blocks)
     shown[made$hidden] <- FALSE
     offset <- offset + length(at)
@@ -160,11 +179,11 @@ em_resolve_transform <- function(transform, start) {
 
 # The blocks of one element, after a look at whether its start is inside the space. For a numeric vector as `start`
 # transforms can differ by entry.
-em_blocks <- function(element, transform, at, name) {
+em_blocks <- function(element, transform, at, name, what) {
   blocks <- list()
   hidden <- integer()
   fails <- function(required) {
-    em_abort(sprintf("`start` is outside the space of its transform: %s must be %s.", name, required), "start")
+    em_abort(sprintf("%s is outside the space of its transform: %s must be %s.", what, name, required), "start")
   }
   for (kind in c("real", "positive", "probability")) {
     here <- transform == kind

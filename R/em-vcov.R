@@ -66,7 +66,7 @@ vcov.em <- function(object, ...) {
 # none; boundary).
 em_chart <- function(fit) {
   flat <- em_flat(fit$parameters)
-  objective <- em_objective(fit)
+  objective <- em_objective(fit, "The variance matrix")
   if (!is.null(fit$functions$pack)) {
     point <- as.double(fit$functions$pack(fit$parameters))
     natural <- function(point) em_flat(fit$functions$unpack(point))
@@ -86,8 +86,8 @@ em_chart <- function(fit) {
 }
 
 # The user's functions with the data of the fit, by name: each takes the arguments that it has.
-em_functions <- function(fit) {
-  if (fit$has_data) require_data(fit, "This")
+em_functions <- function(fit, what) {
+  if (fit$has_data) require_data(fit, what)
   lapply(stats::setNames(nm = c("e_step", "m_step", "update", "loglik", "log_prior")), function(name) {
     f <- fit$functions[[name]]
     if (is.null(f)) return(NULL)
@@ -96,8 +96,8 @@ em_functions <- function(fit) {
 }
 
 # The log-likelihood plus log prior as a function of the parameters.
-em_objective <- function(fit) {
-  f <- em_functions(fit)
+em_objective <- function(fit, what) {
+  f <- em_functions(fit, what)
   loglik <- if (!is.null(f$loglik)) f$loglik else function(theta) attr(f$e_step(theta), "loglik")
   if (is.null(f$log_prior)) loglik else function(theta) loglik(theta) + f$log_prior(theta)
 }

@@ -13,7 +13,8 @@
 #'   `loglik` out and return it as an attribute: `structure(stats, loglik = value)`.
 #'
 #' Or one function in place of the first two: `update(theta, data)` returns new parameters. Functions with a single
-#' argument are called without the data.
+#' argument are called without the data. Parameters are matched by their names where both `start` and what comes back
+#' have them, so their order does not matter.
 #'
 #' @section Guarantees:
 #' EM never goes downhill. If a plain step lowers the objective (the log-likelihood plus `log_prior`), one of your
@@ -70,7 +71,8 @@
 #' @param complete_loglik NULL (default), or a function `(theta, stats, data)`: the expected complete-data
 #'   log-likelihood, which the M-step maximises, up to a constant. Used by `plot(type = "bound")` only.
 #' @param n_obs NULL (default), or the number of observations, for `BIC()`. NULL: the rows of a matrix or data frame,
-#'   the length of a vector without names, the total of a table; else NA.
+#'   the length of a vector without names, the total of a table; else NA, also for a vector with names, which may hold
+#'   values or counts. Counts in a vector without names are not recognised either: give their sum.
 #' @param control Made by [em_control()]. `search_rows` and `keep_posterior` have no meaning here and must be left
 #'   alone.
 #'
@@ -136,7 +138,9 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
   control <- check_closure_control(control)
   starts <- em_starts(start, control)
   space <- em_space(starts[[1L]]$theta, transform, pack, unpack)
-  for (s in starts[-1L]) em_space(s$theta, transform, pack, unpack)
+  for (i in seq_along(starts)[-1L]) {
+    em_space(starts[[i]]$theta, transform, pack, unpack, paste("Start", i, "of `start`"))
+  }
   model <- em_model(functions, data, space)
   space$n_packed <- model$n_packed
   run <- em_run_starts(model, starts, control)
@@ -204,7 +208,11 @@ em_starts <- function(start, control) {
     if (length(formals(args(start))) > 0L && !all(nzchar(vapply(formals(args(start)), deparse1, "")))) {
       em_abort("`start`, a function, must need no arguments: it is called as start().", "start")
     }
-    drawn <- lapply(seq_len(control$n_starts), function(i) start())
+    drawn <- lapply(seq_len(control$n_starts), function(i) {
+      withCallingHandlers(start(), error = function(e) {
+        em_abort(sprintf("`start()` stopped with an error: %s", conditionMessage(e)), "start", parent = e)
+      })
+    })
     return(em_start_list(drawn, "drawn", "`start()` drew"))
   }
   if (inherits(start, "em")) return(list(list(method = "previous fit", theta = start$parameters)))
@@ -221,7 +229,7 @@ em_start_list <- function(starts, method, what) {
     em_abort(paste0(
       "`start` must be a named list of numeric vectors, matrices or arrays, such as list(p = 0.5, mu = c(1, 2)); a ",
       "numeric vector; an unnamed list of several such starts; or a function that draws one. ", what, " ",
-      if (!fine || is.data.frame(first)) em_what_came(first) else "a list without (different) names", "."
+      em_unfit(first, named), "."
     ), "start")
   }
   shape <- if (is.list(first)) lapply(first, em_plain) else em_plain(first)
@@ -232,6 +240,15 @@ em_start_list <- function(starts, method, what) {
     }
     list(method = method, theta = theta)
   })
+}
+
+# What is wrong with something that cannot be a start.
+em_unfit <- function(first, named) {
+  if (!is.list(first) || is.object(first)) return(em_what_came(first))
+  if (length(first) == 0L) return("an empty list")
+  if (!named) return("a list without (different) names")
+  wrong <- which(!vapply(first, function(e) is.numeric(e) && length(e) > 0L, NA))[1L]
+  sprintf("a list whose `%s` is %s", names(first)[wrong], em_what_came(first[[wrong]]))
 }
 
 # A numeric array with its dimensions and names and nothing else.
@@ -251,17 +268,18 @@ em_plain <- function(x) {
 build_em <- function(run, model, space, starts, data, n_obs, control, call) {
   theta <- em_shaped(run$theta, space$start)
   fit <- new_em_fit(
-    "em", call, list(x = data), theta, run, df = space$n_packed, nobs = em_n_obs(n_obs,
-                                                                                 data), starts = start_table(run),
-    weights = NULL, control = control, calls = run$calls, start = starts[[run$chosen]]$theta, space = space,
-    functions = model$functions, has_data = !is.null(data)
+    "em", call, list(x = data), theta, run, df = space$n_packed, nobs = em_n_obs(n_obs, data),
+    starts = start_table(run), weights = NULL, control = control, calls = run$calls,
+    start = starts[[run$chosen]]$theta, space = space, functions = model$functions, has_data = !is.null(data)
   )
   fit$n_rows <- if (is.null(data)) NULL else NROW(data)
   fit
 }
 
 em_n_obs <- function(n_obs, data) {
-  if (!is.null(n_obs)) return(check_number(n_obs, "n_obs", 0, required = "one number, the number of observations"))
+  if (!is.null(n_obs)) {
+    return(check_number(n_obs, "n_obs", 0, required = "one number from 0, the number of observations"))
+  }
   if (is.table(data)) return(sum(data))
   if (is.matrix(data) || is.data.frame(data)) return(nrow(data))
   if (is.atomic(data) && !is.null(data) && is.null(dim(data)) && is.null(names(data))) return(length(data))

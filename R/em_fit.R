@@ -32,9 +32,9 @@ new_em_fit <- function(class, call, input, parameters, run, df, nobs, starts, we
 
 status_message <- function(status, iterations) {
   switch(status,
-    converged = sprintf("converged after %d iterations", iterations),
-    max_iter = sprintf("stopped at the limit of %d iterations, not converged", iterations),
-    non_monotone = sprintf("stopped after %d iterations: rounding let the objective fall", iterations),
+    converged = paste("converged after", count_of(iterations, "iteration")),
+    max_iter = sprintf("stopped at the limit of %s, not converged", count_of(iterations, "iteration")),
+    non_monotone = sprintf("stopped after %s: rounding let the objective fall", count_of(iterations, "iteration")),
     status)
 }
 
@@ -56,3 +56,6 @@ start_table <- function(run) {
     best = !is.na(objective) & status != "screened" & abs(objective - top) <= 1e-6 * (1 + abs(top))
   )
 }
+
+# Whether the objective is more than the log-likelihood.
+has_log_prior <- function(fit) any(fit$trace$log_prior != 0)

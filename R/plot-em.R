@@ -74,7 +74,7 @@ bound_data <- function(fit, direction = NULL, at = NULL, n = 201L) {
     at <- if (length(moves) > 2L && diff(moves)[1L] > 30 * diff(moves)[2L]) 1L else 0L
   }
   theta <- em_shaped(em_replay(fit, at, "plot(type = \"bound\")")$theta, fit$space$start)
-  f <- em_functions(fit)
+  f <- em_functions(fit, "plot(type = \"bound\")")
   stats <- if (!is.null(f$e_step)) f$e_step(theta)
   updated <- em_conform(if (is.null(f$update)) f$m_step(stats) else f$update(theta), fit$space$start)
   here <- chart$pack(theta)
@@ -113,7 +113,7 @@ bound_data <- function(fit, direction = NULL, at = NULL, n = 201L) {
 
 # Coordinates of any point of the space (em_chart() has those around the estimate).
 em_line_chart <- function(fit) {
-  objective <- em_objective(fit)
+  objective <- em_objective(fit, "plot(type = \"bound\")")
   start <- fit$space$start
   quiet <- function(code) tryCatch(suppressWarnings(code), error = function(e) NULL)
   custom <- !is.null(fit$functions$pack)
@@ -138,14 +138,15 @@ bound_exact <- function(fit, stats, theta, log_prior, along, l0) {
   f <- fit$functions$complete_loglik
   n <- length(formals(args(f)))
   q <- function(theta) {
-    value <- suppressWarnings(if (n >= 3L) f(theta, stats, fit$data) else f(theta, stats))
+    value <- suppressWarnings(with_closure_errors(if (n >= 3L) f(theta, stats, fit$data) else f(theta, stats),
+                                                  "complete_loglik"))
     if (!is.numeric(value) || length(value) != 1L) {
       em_abort(sprintf("`complete_loglik` must return one number, not %s.", em_what_came(value)), "closure_value",
                closure = "complete_loglik")
     }
     value + if (is.null(log_prior)) 0 else log_prior(theta)
   }
-  q0 <- with_closure_errors(q(theta), "complete_loglik")
+  q0 <- q(theta)
   function(s) {
     other <- along(s)
     value <- if (is.null(other)) NA_real_ else tryCatch(q(other), error = function(e) NA_real_)
@@ -175,7 +176,8 @@ bound_direction <- function(fit, direction, move) {
     fine <- is.numeric(direction) && length(direction) == length(move) && all(is.finite(direction)) &&
       any(direction != 0)
     if (!fine) {
-      check_fails("direction", sprintf("the name of a parameter, or %d numbers that are not all 0", length(move)),
+      check_fails("direction", paste("the name of a parameter, or", if (length(move) == 1L) "a number other than 0" else
+                    sprintf("%d numbers that are not all 0", length(move))),
                   direction)
     }
     d <- as.double(direction)
@@ -213,8 +215,10 @@ plot_bound <- function(fit, direction, at, look) {
   curves <- d$curves
   colour <- em_palette(2L)
   limits <- bound_limits(d)
-  label <- if (is.null(fit$functions$log_prior)) "log-likelihood" else "log-likelihood + log prior"
-  open_panel(range(curves$x), limits, d$xlab, label, look)
+  label <- if (has_log_prior(fit)) "log-likelihood + log prior" else "log-likelihood"
+  # where a line is above the lower edge
+  seen <- pmax(curves$loglik, curves$bound, na.rm = TRUE) >= limits[1L]
+  open_panel(range(curves$x[which(seen)], d$here$x, d$update$x), limits, d$xlab, label, look)
   graphics::segments(d$here$x, graphics::par("usr")[3L], d$here$x, d$here$loglik, col = "grey75", lty = 3)
   graphics::segments(d$update$x, graphics::par("usr")[3L], d$update$x, d$update$loglik, col = "grey75", lty = 3)
   graphics::lines(curves$x, curves$loglik, col = colour[1L], lwd = 2.6)
@@ -226,14 +230,19 @@ plot_bound <- function(fit, direction, at, look) {
     graphics::points(d$update$x, d$update$loglik, pch = 21, bg = colour[1L], col = "white", cex = 1.4)
   }
   graphics::points(d$here$x, d$here$loglik, pch = 21, bg = "black", col = "white", cex = 1.4)
-  note <- paste0(if (d$exact) "exact bound" else "parabola in place of the bound (no `complete_loglik`)", "; after ",
-                 count_of(d$at, "step"))
-  panel_title(look, "EM climbs a bound", note)
-  legend_above(c(label, if (d$exact) "bound of the E-step" else "parabola", "current point",
+  panel_title(look, "EM climbs a bound", bound_note(d))
+  legend_above(c(label, bound_name(d), "current point",
                  if (d$through) "EM update"),
                col = c(colour, "black", if (d$through) colour[1L]), lty = c(1, if (d$exact) 1 else 5, NA,
                                                                             if (d$through) NA),
-               lwd = 2, pch = c(NA, NA, 16, if (d$through) 16), show = look$legend, corner = "bottomright")
+               lwd = 2, pch = c(NA, NA, 16, if (d$through) 16), show = look$legend, corner = "bottom")
+}
+
+bound_name <- function(d) if (d$exact) "bound of the E-step" else "parabola"
+
+bound_note <- function(d) {
+  paste0(if (d$exact) "exact bound" else "no `complete_loglik`: parabola in place of the bound", "; after ",
+         count_of(d$at, "step"))
 }
 
 # The top, and what lies between the two points, fill most of the panel.
@@ -255,20 +264,23 @@ rate_data <- function(fit, n) {
   rate <- gain[-1L] / gain[-length(gain)]
   fine <- gain[-1L] > 1e5 * .Machine$double.eps * (1 + abs(objective[length(objective)]))
   fine <- cumsum(!fine) == 0L
+  if (sum(fine) < 2L) {
+    em_abort("EM gains too little from this start for its rate to be seen. Start farther away.", "nothing_to_plot")
+  }
   data.frame(iteration = which(fine) + 1L, rate = rate[fine])
+}
+
+rate_note <- function(d) {
+  last <- d$rate[nrow(d)]
+  sprintf("last %s: about %s of the information is missing", format(round(last, 3), nsmall = 3),
+          format(round(sqrt(max(0, min(last, 1))), 2), nsmall = 2))
 }
 
 plot_rate <- function(fit, n, look) {
   d <- rate_data(fit, n)
-  if (nrow(d) < 2L) {
-    em_abort("EM gains too little from this start for its rate to be seen. Start farther away.", "nothing_to_plot")
-  }
   open_panel(range(d$iteration), c(0, max(1, d$rate)), "iteration (plain EM)", "gain relative to the gain before", look)
   graphics::abline(h = 1, col = "grey75", lty = 2)
   graphics::lines(d$iteration, d$rate, col = "grey60")
   graphics::points(d$iteration, d$rate, pch = 21, col = em_palette(1L), bg = fade(em_palette(1L), 0.6))
-  last <- d$rate[nrow(d)]
-  panel_title(look, "Rate of convergence",
-              sprintf("last %s: about %s of the information is missing", format(round(last, 3), nsmall = 3),
-                      format(round(sqrt(max(0, min(last, 1))), 2), nsmall = 2)))
+  panel_title(look, "Rate of convergence", rate_note(d))
 }

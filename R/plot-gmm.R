@@ -97,10 +97,13 @@ open_panel <- function(xlim, ylim, xlab, ylab, look, ...) {
 panel_title <- function(look, default, note = "") {
   title <- if (is.null(look$main)) default else look$main
   # smaller where the figure is too narrow for it
-  room <- (graphics::par("pin")[1L] + graphics::par("mai")[4L]) / graphics::strwidth(title, "inches", 1.15, font = 2)
+  wide <- graphics::strwidth(title, "inches", 1.15, font = 2)
+  room <- (graphics::par("pin")[1L] + graphics::par("mai")[4L]) / wide
   graphics::title(main = title, adj = 0, line = 2.2, font.main = 2, cex.main = 1.15 * min(1, max(0.6, room)))
   if (nzchar(note)) {
-    graphics::mtext(note, side = 3, line = 2.3, adj = 1, cex = 0.75 * graphics::par("cex"),
+    # above the title where there is no room beside it
+    beside <- wide + graphics::strwidth(note, "inches", 0.75) + 0.1 < graphics::par("pin")[1L]
+    graphics::mtext(note, side = 3, line = if (beside) 2.3 else 3.15, adj = 1, cex = 0.75 * graphics::par("cex"),
                     col = "grey40")
   }
 }
@@ -505,7 +508,7 @@ plot_trace <- function(fit, look) {
                      bg = fade(colour, 0.6)[as.character(table$step)], cex = if (many) 0.4 else 0.8)
     graphics::mtext(ylab, side = 3, line = 0.4, adj = 0, cex = 0.9)
   }
-  label <- if (is.null(fit$prior)) "log-likelihood" else "log-likelihood + log prior"
+  label <- if (has_log_prior(fit)) "log-likelihood + log prior" else "log-likelihood"
   draw(table$objective, "", label)
   panel_title(look, paste0("Trace (", fit$status, ")"))
   draw(table$gap, "y", "distance to the last value")

@@ -135,7 +135,8 @@ print_machine <- function() {
       utils::sessionInfo()$running)
   say("emkit %s, kernels for %s (available: %s)", utils::packageVersion("emkit"), emkit:::kernel_isa_(),
       paste(emkit:::kernel_isa_available_(), collapse = ", "))
-  for (package in c("mclust", "ClusterR", "norm2", "Amelia", "mice", "depmixS4", "HiddenMarkov", "fad")) {
+  for (package in c("mclust", "ClusterR", "norm2", "Amelia", "mice", "depmixS4", "HiddenMarkov", "fad",
+                    "turboEM")) {
     if (requireNamespace(package, quietly = TRUE)) say("%s %s", package, utils::packageVersion(package))
   }
   machine$dgemm <- dgemm_rate()

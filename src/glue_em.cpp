@@ -60,9 +60,23 @@ class Shape {
 
   static bool same_names(SEXP a, SEXP b) {
     const Rcpp::Shield<SEXP> left(Rf_getAttrib(a, R_NamesSymbol)), right(Rf_getAttrib(b, R_NamesSymbol));
+    return same_strings(left, right);
+  }
+
+  static bool same_strings(SEXP left, SEXP right) {
     if (TYPEOF(left) != STRSXP || TYPEOF(right) != STRSXP || Rf_xlength(left) != Rf_xlength(right)) return false;
     for (R_xlen_t i = 0; i < Rf_xlength(left); ++i)
       if (STRING_ELT(left, i) != STRING_ELT(right, i)) return false;
+    return true;
+  }
+
+  static bool same_dimnames(SEXP a, SEXP b) {
+    const Rcpp::Shield<SEXP> left(Rf_getAttrib(a, R_DimNamesSymbol)), right(Rf_getAttrib(b, R_DimNamesSymbol));
+    if (Rf_isNull(left) || Rf_isNull(right)) return true;
+    for (R_xlen_t i = 0; i < Rf_xlength(left); ++i) {
+      SEXP one = VECTOR_ELT(left, i), other = VECTOR_ELT(right, i);
+      if (!Rf_isNull(one) && !Rf_isNull(other) && !same_strings(one, other)) return false;
+    }
     return true;
   }
 
@@ -90,7 +104,7 @@ class Shape {
     if (Rf_xlength(dim) != Rf_xlength(wanted)) return false;
     for (R_xlen_t i = 0; i < Rf_xlength(dim); ++i)
       if (INTEGER(dim)[i] != INTEGER(wanted)[i]) return false;
-    return true;
+    return same_dimnames(value, element);
   }
 
   SEXP start_;

@@ -5,8 +5,11 @@ examples <- list(
   em_mixture = function() em_mixture(waiting ~ eruptions, datasets::faithful, n_components = 2),
   em_hmm = function() em_hmm(waiting ~ 1, data = datasets::faithful, n_states = 2),
   em_mvnorm = function() em_mvnorm(datasets::airquality[, 1:4]),
-  em_fa = function() em_fa(datasets::airquality[, 1:4], n_factors = 1)
+  em_fa = function() em_fa(datasets::airquality[, 1:4], n_factors = 1),
+  em = function() do.call(em, em_model_abo())
 )
+# em() knows no rows.
+with_rows <- setdiff(names(examples), "em")
 fits <- lapply(examples, function(make) with_seed(1, quietly(make())))
 
 test_that("logLik(), AIC(), BIC() and nobs() agree with the fields", {
@@ -59,15 +62,21 @@ test_that("print() and summary() show the fit and return it invisibly", {
   }
 })
 
-test_that("simulate() gives data sets with the variables, update() a fit, glance() a row", {
-  for (class in names(fits)) {
+test_that("simulate() gives data sets with the variables, augment() a row for each of the data's", {
+  for (class in with_rows) {
     fit <- fits[[class]]
     sim <- simulate(fit, seed = 1)
     expect_true(is.data.frame(sim), info = class)
     expect_identical(simulate(fit, seed = 1), sim)
+    expect_identical(nrow(augment(fit)), nrow(model.frame(fit)), info = class)
+  }
+})
+
+test_that("update() gives a fit, glance() a row, tidy() a table", {
+  for (class in names(fits)) {
+    fit <- fits[[class]]
     expect_identical(nrow(glance(fit)), 1L, info = class)
     expect_true(is.data.frame(tidy(fit)), info = class)
-    expect_identical(nrow(augment(fit)), nrow(model.frame(fit)), info = class)
     expect_true(is.call(update(fit, control = em_control(), evaluate = FALSE)), info = class)
   }
 })

@@ -46,8 +46,43 @@ test_that("values of another shape are errors that say which function, when and 
   expect_error(em_fit_of(plane, m_step = function(z, x) utils::modifyList(plane$start, list(mu = c(0, 0, 2, 2)))),
                "`mu` has no dimensions, not dimension 2 x 2", class = "em_error_closure_value")
   abo <- em_model_abo()
-  expect_error(em_fit_of(abo, m_step = function(x, n) list(genes = c(B = 0.3, A = 0.3, O = 0.4))), "names",
-               class = "em_error_closure_value")
+  for (names in list(c("B", "A", "P"), c("A", "A", "O"))) {
+    expect_error(em_fit_of(abo, m_step = function(x, n) list(genes = stats::setNames(c(0.3, 0.3, 0.4), names))),
+                 "`genes` has the names .*unname\\(\\)", class = "em_error_closure_value")
+  }
+})
+
+test_that("entries are matched by their names", {
+  abo <- em_model_abo()
+  expected <- em_fit_of(abo)$parameters
+  original <- abo$m_step
+  expect_equal(em_fit_of(abo, m_step = function(x, n) list(genes = original(x, n)$genes[c("O", "A", "B")]))$parameters,
+               expected)
+  expect_equal(em_fit_of(abo, m_step = function(x, n) list(genes = unname(original(x, n)$genes)))$parameters, expected)
+  # rows and columns of a matrix
+  x <- as.matrix(datasets::iris[1:50, 1:3])
+  start <- diag(3)
+  dimnames(start) <- list(colnames(x), colnames(x))
+  covariance <- function(order) {
+    em(start, update = function(s, x) stats::cov(x[, order]), data = x, transform = "covariance",
+       loglik = function(s, x) {
+         -49 * (as.numeric(determinant(s)$modulus) + sum(diag(solve(s, stats::cov(x)))))
+       })$parameters
+  }
+  expect_equal(covariance(c(3, 1, 2)), stats::cov(x))
+  # other names of dimensions are left alone
+  expect_identical(em_in_order(matrix(1:4, 2, dimnames = list(c("u", "v"), NULL)), diag(2)),
+                   matrix(1:4, 2, dimnames = list(c("u", "v"), NULL)))
+})
+
+test_that("functions of dots get the data, and missing data are mentioned", {
+  model <- em_model_linkage()
+  inner <- model$e_step
+  expect_equal(em_fit_of(model, e_step = function(...) inner(...))$parameters, em_fit_of(model)$parameters)
+  model$data <- NULL
+  expect_error(do.call(em, model), "No `data`", class = "em_error_closure_value")
+  expect_error(do.call(em, utils::modifyList(model, list(e_step = function(theta, y) y$a$b + nothing))),
+               "No `data`", class = "em_error_closure")
 })
 
 test_that("a log-likelihood that is no finite number is an error", {
@@ -78,9 +113,11 @@ test_that("an error inside a function keeps its message and says where it was", 
   expect_error(em_fit_of(em_model_linkage(), loglik = function(theta, y) stop("bad")), "`loglik`.*at the start: bad",
                class = "em_error_closure")
   # errors that the function itself handles are its own business, and warnings get through
+  said <- FALSE
   expect_warning(em_fit_of(em_model_linkage(), e_step = function(theta, y) {
     try(stop("handled"), silent = TRUE)
-    warning("heard")
+    if (!said) warning("heard")
+    said <<- TRUE
     y[1] * theta$t / (2 + theta$t)
   }), "heard")
 })

@@ -40,7 +40,22 @@ test_that("methods that need data which were not kept say so", {
   fit <- em_fit_of(em_model_deaths(), control = em_control(keep_data = FALSE))
   expect_error(vcov(fit), class = "em_error_no_data")
   expect_null(fit$data)
-  expect_match(summary(fit)$report[["estimate"]], "not worked out")
+  expect_match(summary(fit)$report[["estimate"]], "data were not kept")
+  expect_error(plot(fit, "bound"), "bound", class = "em_error_no_data")
+})
+
+test_that("methods that need rows say that there are none", {
+  fit <- em_fit_of(em_model_linkage())
+  for (method in list(predict, simulate, residuals, fitted, augment, ICL)) {
+    expect_error(method(fit), "e_step", class = "em_error_not_available")
+  }
+})
+
+test_that("functions written in the call are printed without their bodies", {
+  fit <- em(c(t = 2), update = function(t) t / 2, loglik = function(t) -t^2)
+  expect_identical(em_title(fit)[2], "em(start = c(t = 2), loglik = function(t) ..., update = function(t) ...)")
+  fit <- do.call("em", list(c(t = 2), update = function(t) t / 2, loglik = function(t) -t^2))
+  expect_match(em_title(fit)[2], "update = function(t) ...", fixed = TRUE)
 })
 
 test_that("print and summary show the fit in a few lines", {

@@ -67,3 +67,24 @@ test_that("the rate is the ratio of successive gains of plain EM", {
   gain <- diff(fit$trace$objective)
   expect_equal(rate_data(fit, 20)$rate[1:5], (gain[-1] / gain[-20])[1:5])
 })
+
+test_that("ggplot2 draws the same", {
+  skip_if_not_installed("ggplot2")
+  fit <- linkage_with_bound()
+  for (type in c("trace", "starts", "bound", "rate")) {
+    expect_s3_class(ggplot2::ggplot_build(ggplot2::autoplot(fit, type)), "ggplot_built")
+  }
+  curves <- bound_data(fit, at = 1)$curves
+  drawn <- ggplot2::ggplot_build(ggplot2::autoplot(fit, "bound", at = 1))$data[[1]]
+  expect_true(all(drawn$y %in% c(curves$loglik, curves$bound)))
+  expect_error(ggplot2::autoplot(fit, "bonds"), class = "em_error_argument")
+  expect_error(ggplot2::autoplot(fit, colour = 1), class = "em_error_unused_argument")
+})
+
+test_that("what is plotted is called a posterior if there is a log prior", {
+  fit <- em_fit_of(em_model_linkage(), log_prior = function(theta) log(theta$t), loglik = function(theta, y) {
+    sum(y * log(c(2 + theta$t, 1 - theta$t, 1 - theta$t, theta$t)))
+  }, m_step = function(x, y) list(t = (x + y[4] + 1) / (x + sum(y[2:4]) + 1)))
+  expect_true(has_log_prior(fit))
+  expect_false(has_log_prior(em_fit_of(em_model_linkage())))
+})

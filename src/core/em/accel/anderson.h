@@ -95,7 +95,7 @@ class Anderson final : public Accelerator {
   static constexpr size_t kMemory = 8;
   static constexpr int kWarmUp = 5;
   static constexpr int kMostRejected = 1;  // proposals in a row before the stored steps are forgotten
-  static constexpr double kLargestGain = 1e-2;
+  static constexpr double kLargestGain = 0.1;
   static constexpr double kRidge = 1e-10;
 
   Eigen::VectorXd point_;     // v: the packed point whose image the next m_step() gives
