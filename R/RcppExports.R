@@ -37,8 +37,8 @@ fa_missing_information_ <- function(x, weights, parameters, type, threads) {
     .Call(`_emkit_fa_missing_information_`, x, weights, parameters, type, threads)
 }
 
-fa_rows_ <- function(x, parameters, threads) {
-    .Call(`_emkit_fa_rows_`, x, parameters, threads)
+fa_rows_ <- function(x, parameters, with_bartlett, threads) {
+    .Call(`_emkit_fa_rows_`, x, parameters, with_bartlett, threads)
 }
 
 gmm_fit_ <- function(x, weights, known, codes, n_components, n_factors, sizes, starts, rows, options, control, threads, show) {

@@ -138,14 +138,15 @@ BEGIN_RCPP
 END_RCPP
 }
 // fa_rows_
-Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, int threads);
-RcppExport SEXP _emkit_fa_rows_(SEXP xSEXP, SEXP parametersSEXP, SEXP threadsSEXP) {
+Rcpp::List fa_rows_(Rcpp::NumericMatrix x, Rcpp::List parameters, bool with_bartlett, int threads);
+RcppExport SEXP _emkit_fa_rows_(SEXP xSEXP, SEXP parametersSEXP, SEXP with_bartlettSEXP, SEXP threadsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< Rcpp::NumericMatrix >::type x(xSEXP);
     Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< bool >::type with_bartlett(with_bartlettSEXP);
     Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
-    rcpp_result_gen = Rcpp::wrap(fa_rows_(x, parameters, threads));
+    rcpp_result_gen = Rcpp::wrap(fa_rows_(x, parameters, with_bartlett, threads));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -750,7 +751,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_fa_information_", (DL_FUNC) &_emkit_fa_information_, 4},
     {"_emkit_fa_missing_", (DL_FUNC) &_emkit_fa_missing_, 8},
     {"_emkit_fa_missing_information_", (DL_FUNC) &_emkit_fa_missing_information_, 5},
-    {"_emkit_fa_rows_", (DL_FUNC) &_emkit_fa_rows_, 3},
+    {"_emkit_fa_rows_", (DL_FUNC) &_emkit_fa_rows_, 4},
     {"_emkit_gmm_fit_", (DL_FUNC) &_emkit_gmm_fit_, 13},
     {"_emkit_gmm_bootstrap_", (DL_FUNC) &_emkit_gmm_bootstrap_, 16},
     {"_emkit_gmm_evaluate_", (DL_FUNC) &_emkit_gmm_evaluate_, 6},
