@@ -42,7 +42,7 @@ class BlockKrylov {
   Eigenpairs solve(const MatrixXd& warm, double tol) {
     MatrixXd first(p_, block_);
     const Index given = warm.rows() == p_ ? std::min(warm.cols(), block_) : 0;
-    first.leftCols(given) = warm.leftCols(given);
+    if (given > 0) first.leftCols(given) = warm.leftCols(given);
     CounterRng rng(0x6661, 0);
     for (Index j = given; j < block_; ++j)
       for (Index i = 0; i < p_; ++i) first(i, j) = rng.normal();
