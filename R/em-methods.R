@@ -100,7 +100,8 @@ formula.em <- function(x, ...) em_abort("A fit of em() has no formula.", "no_for
 #' @examples
 #' y <- c(125, 18, 20, 34)
 #' fit <- em(
-#'   c(t = 0.5), e_step = function(t) y[1] * t / (2 + t), m_step = function(x) (x + y[4]) / (x + sum(y[2:4])),
+#'   c(t = 0.5), e_step = function(t) y[1] * t / (2 + t),
+#'   m_step = function(x) (x + y[4]) / (x + sum(y[2:4])),
 #'   loglik = function(t) sum(y * log(c(2 + t, 1 - t, 1 - t, t))), transform = "probability"
 #' )
 #' try(predict(fit))

@@ -96,8 +96,8 @@
 #' \doi{10.1002/9780470191613}
 #' @seealso [plot.em()], [vcov.em()], [em_control()]
 #' @examples
-#' # Linkage of two genes (Rao): four counts with probabilities (2 + t, 1 - t, 1 - t, t) / 4. The first cell is the sum
-#' of # two cells, with probabilities 1/2 and t/4, that were not told apart.
+#' # Linkage of two genes (Rao): four counts with probabilities (2 + t, 1 - t, 1 - t, t) / 4. The
+#' # first cell is the sum of two cells, with probabilities 1/2 and t/4, that were not told apart.
 #' counts <- c(125, 18, 20, 34)
 #' linkage <- em(
 #'   start = list(t = 0.5),
@@ -108,18 +108,20 @@
 #' )
 #' summary(linkage)
 #'
-#' # Deaths of women over 80 reported in the Times by day: two kinds of days. The E-step gives the log-likelihood.
+#' # Deaths of women over 80 reported in the Times by day: two kinds of days. The E-step gives the
+#' # log-likelihood.
 #' deaths <- data.frame(number = 0:9, days = c(162, 267, 271, 185, 111, 61, 27, 8, 3, 1))
 #' set.seed(1)
 #' times <- em(
 #'   start = function() list(p = 0.5, mu = sort(runif(2, 0, 5))),
 #'   e_step = function(theta, data) {
-#'     density <- cbind(theta$p * dpois(data$number, theta$mu[1]), (1 - theta$p) * dpois(data$number, theta$mu[2]))
+#'     density <- cbind(theta$p * dpois(data$number, theta$mu[1]),
+#'                      (1 - theta$p) * dpois(data$number, theta$mu[2]))
 #'     structure(density[, 1] / rowSums(density), loglik = sum(data$days * log(rowSums(density))))
 #'   },
 #'   m_step = function(z, data) {
-#'     n <- c(sum(data$days * z), sum(data$days * (1 - z)))
-#'     list(p = n[1] / sum(n), mu = c(sum(data$days * z * data$number), sum(data$days * (1 - z) * data$number)) / n)
+#'     share <- cbind(z, 1 - z) * data$days
+#'     list(p = sum(share[, 1]) / sum(share), mu = colSums(share * data$number) / colSums(share))
 #'   },
 #'   data = deaths, transform = c(p = "probability", mu = "positive"), n_obs = sum(deaths$days)
 #' )
