@@ -56,22 +56,12 @@ confint.em <- function(object, parm, level = 0.95, transform = FALSE, ...) {
   estimate <- coef(object)
   parm <- select_coefficients(parm, names(estimate))
   se <- sqrt(diag(vcov(object)))
-  limits <- wald_intervals(estimate, se, level)
-  if (transform) {
-    kind <- em_coefficient_kinds(object$space)
-    z <- stats::qnorm((1 + level) / 2)
-    log <- kind == "positive" & !is.na(se)
-    v <- estimate[log]
-    limits[log, ] <- v * exp(cbind(-1, 1) %x% (z * se[log] / v))
-    logit <- kind == "probability" & !is.na(se)
-    p <- estimate[logit]
-    limits[logit, ] <- stats::plogis(stats::qlogis(p) + cbind(-1, 1) %x% (z * se[logit] / (p * (1 - p))))
-  }
-  limits[parm, , drop = FALSE]
+  domain <- if (transform) em_coefficient_domains(object$space)
+  wald_intervals(estimate, se, level, domain)[parm, , drop = FALSE]
 }
 
 # Of every coefficient what its range is: "real", "positive" (also variances) or "probability" (also shares).
-em_coefficient_kinds <- function(space) {
+em_coefficient_domains <- function(space) {
   kind <- space$transform
   kind[kind == "simplex"] <- "probability"
   for (b in space$layout[vapply(space$layout, `[[`, "", "transform") == "covariance"]) {

@@ -30,14 +30,10 @@ predict.em_fa <- function(object, newdata = NULL, type = c("scores", "imputed"),
   if (is.null(scores)) scores <- if (object$scores_method == "bartlett") "bartlett" else "regression"
   scores <- check_choice(scores, "scores", c("regression", "bartlett"))
   check_dots_empty(..., .function = "predict.em_fa")
-  if (is.null(newdata)) {
-    require_rows(object, "predict() without `newdata`")
-    x <- object$data
-    names <- object$row_names
-  } else {
-    x <- model_matrix_newdata(object, newdata)
-    names <- rownames(x)
-  }
+  if (is.null(newdata)) require_rows(object, "predict() without `newdata`")
+  rows <- rows_to_predict(object, newdata)
+  x <- rows$x
+  names <- rows$names
   threads <- resolve_threads(object$control)
   if (type == "scores") return(fa_scores(x, object, scores, threads, names))
   filled <- fa_rows_(unname(x), fa_core(object), FALSE, threads)$imputed

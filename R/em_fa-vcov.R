@@ -209,13 +209,7 @@ confint.em_fa <- function(object, parm, level = 0.95, standardized = FALSE, tran
 }
 
 fa_intervals <- function(estimate, se, level, standardized, transform = TRUE) {
-  limits <- wald_intervals(estimate, se, level)
-  at <- startsWith(names(estimate), "uniqueness[") & !is.na(se)
-  if (transform && any(at)) {
-    u <- estimate[at]
-    half <- stats::qnorm((1 + level) / 2) * se[at] / (if (standardized) u * (1 - u) else u)
-    both <- cbind(-half, half)
-    limits[at, ] <- if (standardized) stats::plogis(stats::qlogis(u) + both) else u * exp(both)
-  }
-  limits
+  unique <- startsWith(names(estimate), "uniqueness[")
+  domain <- if (transform) ifelse(unique, if (standardized) "probability" else "positive", "real")
+  wald_intervals(estimate, se, level, domain)
 }

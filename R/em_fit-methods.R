@@ -164,27 +164,32 @@ confint.em_fit <- function(object, parm, level = 0.95, type = c("observed", "san
   estimate <- coef(object)
   parm <- select_coefficients(parm, names(estimate))
   variance <- diag(vcov(object, type = type, ...))
-  wald_intervals(estimate, sqrt(variance), level, transform)[parm, , drop = FALSE]
+  domain <- if (transform) gmm_coefficient_domains(names(estimate))
+  wald_intervals(estimate, sqrt(variance), level, domain)[parm, , drop = FALSE]
 }
 
-# Wald limits (coefficients x 2), on the natural or on the transformed scale.
-wald_intervals <- function(estimate, se, level, transform = FALSE) {
+# Wald limits (coefficients x 2): on the natural scale, or, with `domain` ("real", "positive", "rate" or "probability" of each
+# coefficient), on the logarithm or the logit, transformed back.
+wald_intervals <- function(estimate, se, level, domain = NULL) {
   tail <- (1 - level) / 2
   z <- stats::qnorm(1 - tail)
   limits <- cbind(estimate - z * se, estimate + z * se)
-  if (transform) {
-    ok <- !is.na(se) & se > 0
-    proportion <- ok & grepl("^proportion\\[", names(estimate))
-    variance <- ok & is_variance_name(names(estimate))
-    p <- estimate[proportion]
-    half <- z * se[proportion] / (p * (1 - p))
-    limits[proportion, ] <- stats::plogis(stats::qlogis(p) + cbind(-half, half))
-    v <- estimate[variance]
-    half <- z * se[variance] / v
-    limits[variance, ] <- v * exp(cbind(-half, half))
+  if (!is.null(domain)) {
+    free <- !is.na(se) & se > 0
+    within <- free & domain == "probability" & estimate > 0 & estimate < 1
+    half <- z * se[within] / (estimate[within] * (1 - estimate[within]))
+    limits[within, ] <- stats::plogis(stats::qlogis(estimate[within]) + cbind(-half, half))
+    above <- free & domain %in% c("positive", "rate") & estimate > 0
+    half <- z * se[above] / estimate[above]
+    limits[above, ] <- estimate[above] * exp(cbind(-half, half))
   }
   dimnames(limits) <- list(names(estimate), percent_names(c(tail, 1 - tail)))
   limits
+}
+
+# The domains of a Gaussian mixture's coefficients, by their names.
+gmm_coefficient_domains <- function(names) {
+  ifelse(grepl("^proportion\\[", names), "probability", ifelse(is_variance_name(names), "positive", "real"))
 }
 
 # "2.5 %", "97.5 %": the column names that stats::confint() gives.

@@ -114,13 +114,11 @@ predict.em_gmm <- function(object, newdata = NULL,
       return(stored)
     }
     require_data(object, paste0("predict(type = \"", type, "\") without `newdata`"))
-    x <- object$data
-    names <- object$row_names
     known <- object$known
-  } else {
-    x <- model_matrix_newdata(object, newdata)
-    names <- rownames(x)
   }
+  rows <- rows_to_predict(object, newdata)
+  x <- rows$x
+  names <- rows$names
   threads <- resolve_threads(object$control)
   parameters <- object$parameters
   evaluate <- function(what) gmm_evaluate_(x, parameters, NULL, known, what, threads)

@@ -203,20 +203,5 @@ confint.em_hmm <- function(object, parm, level = 0.95, transform = TRUE, ...) {
   estimate <- coef(object)
   parm <- select_coefficients(parm, names(estimate))
   se <- sqrt(diag(vcov(object)))
-  hmm_intervals(estimate, se, level, if (transform) hmm_coefficient_table(object)$domain)[parm, , drop = FALSE]
-}
-
-# Limits on the scale of each coefficient's domain, transformed back; `domain` NULL for the natural scale.
-hmm_intervals <- function(estimate, se, level, domain) {
-  limits <- wald_intervals(estimate, se, level)
-  z <- stats::qnorm((1 + level) / 2)
-  free <- !is.na(se) & se > 0
-  within <- if (is.null(domain)) rep(FALSE,
-                                     length(estimate)) else free & domain == "probability" & estimate > 0 & estimate < 1
-  half <- z * se[within] / (estimate[within] * (1 - estimate[within]))
-  limits[within, ] <- stats::plogis(stats::qlogis(estimate[within]) + cbind(-half, half))
-  above <- if (is.null(domain)) within else free & domain %in% c("positive", "rate") & estimate > 0
-  half <- z * se[above] / estimate[above]
-  limits[above, ] <- estimate[above] * exp(cbind(-half, half))
-  limits
+  wald_intervals(estimate, se, level, if (transform) hmm_coefficient_table(object)$domain)[parm, , drop = FALSE]
 }

@@ -118,5 +118,5 @@ confint.em_mixture <- function(object, parm, level = 0.95, transform = TRUE, ...
   parm <- select_coefficients(parm, names(estimate))
   se <- sqrt(diag(vcov(object)))
   domain <- if (transform) mixture_coefficient_table(object)$domain
-  hmm_intervals(estimate, se, level, domain)[parm, , drop = FALSE]
+  wald_intervals(estimate, se, level, domain)[parm, , drop = FALSE]
 }

@@ -50,14 +50,10 @@ predict.em_mvnorm <- function(object, newdata = NULL, type = c("mean", "draw", "
   check_dots_empty(..., .function = "predict.em_mvnorm")
   check_level(level)
   check_flag(log, "log")
-  if (is.null(newdata)) {
-    require_data(object, "predict() without `newdata`")
-    x <- object$data
-    names <- object$row_names
-  } else {
-    x <- model_matrix_newdata(object, newdata)
-    names <- rownames(x)
-  }
+  if (is.null(newdata)) require_data(object, "predict() without `newdata`")
+  rows <- rows_to_predict(object, newdata)
+  x <- rows$x
+  names <- rows$names
   evaluate <- function(what) mvnorm_rows(x, object$parameters, what, resolve_threads(object$control))
   if (type == "interval") return(mvnorm_intervals(x, object$variables, evaluate("mean"), evaluate("sd"), level))
   if (type %in% c("density", "distance")) {

@@ -101,7 +101,7 @@ tidy_latent <- function(x, frame, table, conf.int, conf.level, se) {
   frame$statistic <- ifelse(tested %in% TRUE, frame$estimate / frame$std.error, NA_real_)
   frame$p.value <- 2 * stats::pnorm(-abs(frame$statistic))
   if (conf.int) {
-    limits <- hmm_intervals(frame$estimate, frame$std.error, conf.level, table$domain)
+    limits <- wald_intervals(frame$estimate, frame$std.error, conf.level, table$domain)
     frame$conf.low <- unname(limits[, 1L])
     frame$conf.high <- unname(limits[, 2L])
   }

@@ -182,6 +182,13 @@ collinear_columns <- function(correlation, variables) {
           paste(dQuote(variables[pivot[kept][involved]], FALSE), collapse = ", "))
 }
 
+# The rows that predict() speaks of: those of `newdata`, or the fit's own.
+rows_to_predict <- function(fit, newdata) {
+  if (is.null(newdata)) return(list(x = fit$data, names = fit$row_names))
+  x <- model_matrix_newdata(fit, newdata)
+  list(x = x, names = rownames(x))
+}
+
 # The variables of a fit taken from new data, as a matrix in the order of the fit; rows as they come.
 model_matrix_newdata <- function(fit, newdata) {
   variables <- fit$variables

@@ -83,6 +83,11 @@ struct RawInput {
   std::vector<int> labels_;
 };
 
+// Two draws of 32 bits from R's generator name the streams of a call.
+inline std::uint64_t as_key(const Rcpp::NumericVector& key) {
+  return static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
+}
+
 inline std::vector<Eigen::MatrixXd> as_matrices(const Rcpp::NumericVector& array, size_t d, size_t count) {
   std::vector<Eigen::MatrixXd> out;
   const Eigen::Index n = static_cast<Eigen::Index>(d);

@@ -35,12 +35,6 @@ class FactorProblem {
   double n() const { return n_; }
   double log_jacobian() const { return n_ * scale_.array().log().sum(); }
 
-  void to_user(EmResult& run, std::vector<StartOutcome>& starts) const {
-    run.objective.loglik -= log_jacobian();
-    for (TracePoint& t : run.trace) t.objective.loglik -= log_jacobian();
-    for (StartOutcome& s : starts) s.objective.loglik -= log_jacobian();
-  }
-
   std::vector<FactorStart> starts(const Rcpp::List& given) const {
     std::vector<FactorStart> out;
     for (R_xlen_t i = 0; i < given.size(); ++i) {
@@ -50,10 +44,7 @@ class FactorProblem {
       if (has(s, "uniquenesses"))
         start.uniquenesses = Rcpp::as<VectorXd>(s["uniquenesses"]).cwiseQuotient(scale_.cwiseAbs2());
       if (has(s, "loadings")) start.loadings = scale_.cwiseInverse().asDiagonal() * Rcpp::as<MatrixXd>(s["loadings"]);
-      if (has(s, "key")) {
-        const Rcpp::NumericVector key = s["key"];
-        start.key = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
-      }
+      if (has(s, "key")) start.key = as_key(s["key"]);
       out.push_back(start);
     }
     return out;
@@ -101,12 +92,7 @@ Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List sta
                         SEXP show) {
   const bool common = type == "ppca";
   const FactorProblem problem(data, common, threads);
-  MultiStartControl c;
-  c.em.tol = Rcpp::as<double>(control["tol"]);
-  c.em.max_iter = Rcpp::as<int>(control["max_iter"]);
-  c.accelerator = Rcpp::as<std::string>(control["accelerator"]);
-  c.n_short = Rcpp::as<int>(control["n_short"]);
-  c.n_polish = Rcpp::as<int>(control["n_polish"]);
+  MultiStartControl c = as_multi_start_control(control);
   c.threads = threads;
   Progress progress;
   progress.total = static_cast<size_t>(std::max<R_xlen_t>(1, starts.size()));
@@ -116,7 +102,7 @@ Rcpp::List fa_complete_(Rcpp::List data, int q, std::string type, Rcpp::List sta
                                : fit_factor_analysis(problem.moments(), q, problem.n(), problem.starts(starts), c, stop,
                                                      interrupt, progress);
   if (stop.load()) throw Rcpp::internal::InterruptedException();
-  problem.to_user(fit.run, fit.starts);
+  shift_loglik(-problem.log_jacobian(), fit.run, fit.starts);
 
   Rcpp::List out = from_run(fit.run, c.accelerator);
   Rcpp::IntegerVector heywood;

@@ -1,9 +1,8 @@
 // R's view of factor analysis with missing values.
-#include "glue.h"
+#include "glue_fit.h"
 
 #include "core/models/factor_missing_fit.h"
 #include "core/models/factor_rows.h"
-#include "glue_fit.h"
 
 using namespace emkit;
 
@@ -72,10 +71,7 @@ class FactorProblem {
     if (s.containsElementNamed("loadings")) out.loadings = scaled_loadings(Rcpp::as<MatrixXd>(s["loadings"]));
     if (s.containsElementNamed("uniquenesses"))
       out.uniquenesses = scaled_uniquenesses(Rcpp::as<VectorXd>(s["uniquenesses"]));
-    if (s.containsElementNamed("key")) {
-      const Rcpp::NumericVector key = s["key"];
-      out.key = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
-    }
+    if (s.containsElementNamed("key")) out.key = as_key(s["key"]);
     return out;
   }
 
@@ -120,11 +116,8 @@ Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
     RInterrupt user(progress, show);
     StopOnInterrupt interrupt(stop, user);
     fit = fit_factor_missing(problem.rows(), static_cast<size_t>(q), noise, points, c, stop, interrupt, progress);
-    if (stop.load() && fit.run.status == Status::kInterrupted) throw Rcpp::internal::InterruptedException();
-    const double jacobian = problem.log_jacobian();
-    fit.run.objective.loglik -= jacobian;
-    for (TracePoint& t : fit.run.trace) t.objective.loglik -= jacobian;
-    for (StartOutcome& s : fit.starts) s.objective.loglik -= jacobian;
+    if (stop.load()) throw Rcpp::internal::InterruptedException();
+    shift_loglik(-problem.log_jacobian(), fit.run, fit.starts);
   }
   Rcpp::List out = from_run(fit.run, c.accelerator);
   Rcpp::IntegerVector heywood;

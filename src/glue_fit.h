@@ -17,6 +17,13 @@ inline MultiStartControl as_multi_start_control(const Rcpp::List& control) {
   return c;
 }
 
+// From log-likelihoods of scaled data to those of the user's.
+inline void shift_loglik(double by, EmResult& run, std::vector<StartOutcome>& starts) {
+  run.objective.loglik += by;
+  for (TracePoint& t : run.trace) t.objective.loglik += by;
+  for (StartOutcome& s : starts) s.objective.loglik += by;
+}
+
 inline const char* degeneracy_word(Degeneracy::Kind kind) {
   switch (kind) {
     case Degeneracy::Kind::kNone: return "none";

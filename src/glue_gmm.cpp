@@ -81,9 +81,7 @@ GmmOptions as_options(const Rcpp::List& list) {
 GmmControl as_control(const Rcpp::List& list) {
   GmmControl c;
   c.run = as_multi_start_control(list);
-  // Two draws of 32 bits from R's generator name the streams of this call.
-  const Rcpp::NumericVector key = list["key"];
-  c.key = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
+  c.key = as_key(list["key"]);
   return c;
 }
 

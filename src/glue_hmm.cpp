@@ -458,7 +458,7 @@ Rcpp::IntegerMatrix hmm_sample_(Rcpp::List data, Rcpp::List model, Rcpp::List pa
       m->impossible_row() >= 0)
     stop_at_row(m->impossible_row());
   if (interrupt.pending()) throw Rcpp::internal::InterruptedException();
-  const std::uint64_t stream = static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
+  const std::uint64_t stream = as_key(key);
   Rcpp::IntegerMatrix out(static_cast<int>(n), n_paths);
   int* to = out.begin();
   parallel_tasks(static_cast<size_t>(n_paths), threads, [&](size_t draw) {

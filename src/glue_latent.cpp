@@ -20,11 +20,6 @@ LatentKind as_kind(const std::string& name) {
   Rcpp::stop("unknown kind of column: %s", name);
 }
 
-// Two draws of 32 bits from R's generator name the streams of a call.
-std::uint64_t as_key(const Rcpp::NumericVector& key) {
-  return static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
-}
-
 double option(const Rcpp::List& list, const char* name, double otherwise) {
   return list.containsElementNamed(name) && !Rf_isNull(list[name]) ? Rcpp::as<double>(list[name]) : otherwise;
 }

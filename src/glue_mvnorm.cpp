@@ -108,10 +108,6 @@ Rcpp::NumericMatrix as_numeric_matrix(const MatrixXd& m) {
 }
 Rcpp::NumericVector as_numeric(const VectorXd& v) { return Rcpp::NumericVector(v.data(), v.data() + v.size()); }
 
-std::uint64_t as_key(const Rcpp::NumericVector& key) {
-  return static_cast<std::uint64_t>(key[0]) << 32 | static_cast<std::uint64_t>(key[1]);
-}
-
 MvnControl as_mvn_control(const Rcpp::List& list) {
   MvnControl c;
   c.em.tol = Rcpp::as<double>(list["tol"]);

@@ -31,7 +31,7 @@ test_that("intervals on the transformed scale stay inside the parameter's range"
   z <- stats::qnorm(0.95)
   expect_equal(unname(inside[1, ]), unname(stats::plogis(stats::qlogis(b[1]) + c(-z, z) * se[1] / (b[1] * (1 - b[1])))))
   expect_equal(unname(inside[2, ]), unname(b[2] * exp(c(-z, z) * se[2] / b[2])))
-  expect_identical(em_coefficient_kinds(em_fit_of(em_model_plane())$space)[7:9], c("positive", "real", "positive"))
+  expect_identical(em_coefficient_domains(em_fit_of(em_model_plane())$space)[7:9], c("positive", "real", "positive"))
   tidied <- tidy(fit, conf.int = TRUE)
   expect_equal(tidied$conf.low, unname(confint(fit)[, 1]))
 })

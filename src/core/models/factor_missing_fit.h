@@ -107,38 +107,35 @@ inline FactorMissingPoint starting_point(const FactorMissing& model, const Facto
   return out;
 }
 
-// The objective cannot tell points apart whose parameters differ by the square root of its rounding; the length of the
-// EM step can. Anderson acceleration runs on without a look at the objective while the steps become shorter. Returns
-// the number of E-steps.
-inline int refine(FactorMissing& model, EmResult& run) {
-  constexpr int kSteps = 80, kPatience = 12;
-  constexpr double kShort = 1e-9, kSlack = 1e-12;
-  FactorMissingPoint best = model.state();
-  double shortest = std::numeric_limits<double>::infinity();
-  Objective at_best = run.objective;
-  const double least = run.objective.value() - kSlack * (1.0 + std::abs(run.objective.value()));
-  const std::unique_ptr<Accelerator> accelerator = make_accelerator("anderson");
-  int done = 0, idle = 0;
-  for (; done < kSteps && idle < kPatience && shortest > kShort; ++done) {
-    const Objective here = model.e_step();
-    const FactorMissingPoint point = model.state();
-    if (!here.finite() || here.value() < least) {
-      model.set_state(best);
-      accelerator->restart();
-      idle += kPatience / 3;
-      continue;
-    }
-    if (accelerator->advance(model, {kSteps, 0.0, false}) == Accelerator::Step::kFailed) break;
-    ++idle;
-    if (model.last_move() >= shortest) continue;
-    idle = 0;
-    shortest = model.last_move();
-    best = point;
-    at_best = here;
+// Ends a run when EM's own step has become short.
+class UntilStill final : public Observer {
+ public:
+  UntilStill(const FactorMissing& model, RunWatch& watch) : model_(model), watch_(watch) {}
+  bool step(int iteration, const Objective& objective) override {
+    return watch_.step(iteration, objective) || (iteration > 0 && model_.last_move() <= kShort);
   }
-  model.set_state(best);
-  run.objective = at_best;
-  return done;
+  bool stopped() const override { return watch_.stopped(); }
+
+ private:
+  static constexpr double kShort = 1e-9;
+  const FactorMissing& model_;
+  RunWatch& watch_;
+};
+
+// The objective cannot tell points apart whose parameters differ by the square root of its rounding; the length of the
+// EM step can. So the run goes on from where it has converged until steps are short.
+inline void refine(FactorMissing& model, RunWatch& watch, EmResult& run) {
+  EmControl control;
+  control.tol = 0.0;
+  control.max_iter = 80;
+  const FactorMissingPoint before = model.state();
+  UntilStill observer(model, watch);
+  const EmResult more = run_em(model, *make_accelerator("anderson"), control, observer);
+  run.evaluations += more.evaluations;
+  if (more.status == Status::kMaxIter || more.status == Status::kInterrupted)
+    run.objective = more.objective;
+  else
+    model.set_state(before);
 }
 
 // Uniquenesses at the bound become 0 if the likelihood is no lower there: its supremum is then attained. Where it rises
@@ -214,8 +211,9 @@ inline MultiStartFit<FactorMissing> fit_factor_missing(const TiledRows& data, si
   FactorMissing model(data, q, noise, control.threads);
   model.set_state(fit.state);
   const double before = fit.run.objective.value();
-  fit.run.evaluations += refine(model, fit.run);
-  if (hold_at_zero(model, fit.run)) fit.run.evaluations += refine(model, fit.run);
+  RunWatch watch(stop, interrupt, progress);
+  refine(model, watch, fit.run);
+  if (hold_at_zero(model, fit.run)) refine(model, watch, fit.run);
   fit.state = model.state();
   fit.run.trace.back().objective = fit.run.objective;
   for (size_t i = 0; i < fit.starts.size(); ++i)
