@@ -122,3 +122,18 @@ hide_path <- function(lines) {
   text <- sub("Converged after [0-9]+ iterations?", "Converged after <n> iterations", text)
   strsplit(text, "\n")[[1]]
 }
+
+# Gaussian mixtures for the tests of their methods.
+fit_faithful <- function(...) em_gmm(faithful, n_components = 2, covariance = "VVV", ...)
+
+# A mixture with missing values, and a noise component that takes part.
+fit_with_noise <- function() {
+  x <- rbind(as.matrix(faithful), with_seed(1, cbind(stats::runif(40, 1.5, 5.2), stats::runif(40, 42, 97))))
+  x <- punch_holes(x, 0.1, seed = 2)
+  em_gmm(x, n_components = 2, covariance = "VVI", noise = TRUE)
+}
+
+new_rows <- function() {
+  data.frame(waiting = c(50, 80, NA, NA, 400), other = letters[1:5], eruptions = c(2, NA, 4, NA, -30),
+             row.names = c("short", "half", "other", "empty", "far"))
+}
