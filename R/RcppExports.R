@@ -29,6 +29,10 @@ fa_information_ <- function(data, parameters, type, threads) {
     .Call(`_emkit_fa_information_`, data, parameters, type, threads)
 }
 
+fa_bootstrap_ <- function(x, weights, n, parameters, type, key, control, n_boot, kind, threads, show) {
+    .Call(`_emkit_fa_bootstrap_`, x, weights, n, parameters, type, key, control, n_boot, kind, threads, show)
+}
+
 fa_missing_ <- function(x, weights, q, type, starts, control, threads, show) {
     .Call(`_emkit_fa_missing_`, x, weights, q, type, starts, control, threads, show)
 }

@@ -16,7 +16,8 @@
 #' the fit is no maximum, which is a warning of class `em_warning_not_a_maximum`.
 #'
 #' @param object A fit of [em()].
-#' @param ... Unused, and an error.
+#' @param type `"observed"` (default): the observed information; or `"bootstrap"`.
+#' @param ... For `type = "bootstrap"`, arguments of [em_bootstrap()], such as `n_boot`. Otherwise unused, and an error.
 #' @return A symmetric matrix with the names of `coef(object)`. The shares of a simplex have rows that sum to zero.
 #' @seealso [confint.em()], [summary()][print.em]
 #' @examples
@@ -32,7 +33,8 @@
 #' sqrt(vcov(fit))
 #' confint(fit, transform = TRUE)
 #' @export
-vcov.em <- function(object, ...) {
+vcov.em <- function(object, type = c("observed", "bootstrap"), ...) {
+  if (match_choice(type) == "bootstrap") return(vcov(em_bootstrap(object, ...)))
   check_dots_empty(..., .function = "vcov.em")
   chart <- em_chart(object)
   labels <- object$space$labels

@@ -16,24 +16,38 @@
 #' a warning of class `em_warning_not_identified`. Without rotation (`rotation = "none"`) that happens where two factors
 #' explain the same.
 #'
+#' `type = "sandwich"` puts the sum of the outer products of the scores of the rows between two inverses of the observed
+#' information (White 1982): it stays valid when the data are not normal. With observation weights, `weight_type` tells
+#' what they are: `"sampling"` weights (\eqn{\sum w_i^2 s_i s_i'}) or `"frequency"` weights, rows that stand for `w`
+#' equal ones (\eqn{\sum w_i s_i s_i'}). `type = "bootstrap"` is the covariance matrix of [em_bootstrap()].
+#'
 #' @param object A fit of [em_fa()], with its data or of a covariance matrix; at most 3000 parameters.
-#' @param type `"observed"`.
+#' @param type `"observed"` (default), `"sandwich"` (which needs the rows of the data) or `"bootstrap"`.
 #' @param standardized FALSE (default): of `coef(fit)`. TRUE: of `coef(fit, standardized = TRUE)`.
-#' @param ... Unused, and an error.
+#' @param weight_type What the observation weights are, for `type = "sandwich"`: `"sampling"` (default) or
+#'   `"frequency"`. Without weights the two agree.
+#' @param ... For `type = "bootstrap"`, arguments of [em_bootstrap()], such as `n_boot`. Otherwise unused, and an error.
 #' @return A symmetric matrix with the names of `coef(object, standardized)`.
 #' @references
 #' Jennrich, R. I. (1973). Standard errors for obliquely rotated factor loadings. *Psychometrika* 38, 593-604.
 #' \doi{10.1007/BF02291497}
-#' @seealso [confint.em_fa()]
+#'
+#' White, H. (1982). Maximum likelihood estimation of misspecified models. *Econometrica* 50, 1-25.
+#' \doi{10.2307/1912526}
+#' @seealso [confint.em_fa()], [em_bootstrap()]
 #' @examples
 #' fit <- em_fa(covmat = ability.cov, n_factors = 2)
 #' round(sqrt(diag(vcov(fit, standardized = TRUE))), 3)
 #' confint(fit, 1:3, standardized = TRUE)
 #' @export
-vcov.em_fa <- function(object, type = "observed", standardized = FALSE, ...) {
-  check_choice(type, "type", "observed")
+vcov.em_fa <- function(object, type = c("observed", "sandwich", "bootstrap"), standardized = FALSE,
+                       weight_type = c("sampling", "frequency"), ...) {
+  type <- match_choice(type)
+  weight_type <- match_choice(weight_type)
   check_flag(standardized, "standardized")
+  if (type == "bootstrap") return(vcov(em_bootstrap(object, standardized = standardized, ...)))
   check_dots_empty(..., .function = "vcov.em_fa")
+  if (type == "sandwich") require_rows(object, "vcov(type = \"sandwich\")")
   if (is.null(object$covmat)) require_data(object, "vcov()")
   p <- length(object$variables)
   if (p * (object$n_factors + 2) > 3000) {
@@ -44,7 +58,9 @@ vcov.em_fa <- function(object, type = "observed", standardized = FALSE, ...) {
   }
   core <- fa_core(object)
   inverse <- fa_inverse_information(object, core)
-  variance <- coefficient_variance(fa_jacobian(object, core, inverse$free, standardized), inverse$inverse, inverse$null)
+  spread <- inverse$inverse
+  if (type == "sandwich") spread <- spread %*% fa_score_outer_product(object, core, inverse, weight_type) %*% spread
+  variance <- coefficient_variance(fa_jacobian(object, core, inverse$free, standardized), spread, inverse$null)
   at_bound <- fa_coefficient_names(object, standardized) %in% sprintf("uniqueness[%s]", object$heywood)
   variance[at_bound, ] <- variance[, at_bound] <- NA_real_
   lost <- setdiff(attr(variance, "not_identified"), rownames(variance)[at_bound])
@@ -57,17 +73,13 @@ vcov.em_fa <- function(object, type = "observed", standardized = FALSE, ...) {
 }
 
 # The inverse of the information over the `free` parameters (mean, loadings, log uniquenesses; not those at 0), in units
-# in which each variable has variance 1, without the directions of rotation; `null`: others in which it is singular.
+# in which each variable has variance 1 (`unit`), without the directions of rotation; `null`: others in which it is
+# singular.
 fa_inverse_information <- function(fit, core) {
   threads <- resolve_threads(fit$control)
-  x <- fit$data
-  weights <- fit$weights
-  if (!is.null(x)) {
-    used <- rowSums(!is.na(x)) > 0L
-    if (!is.null(weights)) used <- used & weights > 0
-    x <- unname(x[used, , drop = FALSE])
-    weights <- if (!is.null(weights)) weights[used]
-  }
+  rows <- fa_rows_used(fit)
+  x <- rows$x
+  weights <- rows$weights
   information <- if (is.null(fit$covmat) && anyNA(x)) {
     fa_missing_information_(x, weights, core, fit$type, threads)
   } else {
@@ -88,7 +100,49 @@ fa_inverse_information <- function(fit, core) {
   spectrum <- eigen(information + size * tcrossprod(turns), symmetric = TRUE)
   good <- spectrum$values > 1e-9 * size
   inverse <- tcrossprod(sweep(spectrum$vectors[, good, drop = FALSE], 2L, sqrt(spectrum$values[good]), "/"))
-  list(inverse = inverse, null = spectrum$vectors[, !good, drop = FALSE], free = free)
+  list(inverse = inverse, null = spectrum$vectors[, !good, drop = FALSE], free = free, unit = unit)
+}
+
+# The rows that count, and their weights; both NULL for a covariance matrix.
+fa_rows_used <- function(fit) {
+  x <- fit$data
+  if (is.null(x)) return(list(x = NULL, weights = NULL))
+  used <- rowSums(!is.na(x)) > 0L
+  if (!is.null(fit$weights)) used <- used & fit$weights > 0
+  list(x = unname(x[used, , drop = FALSE]), weights = if (!is.null(fit$weights)) fit$weights[used])
+}
+
+# Scores of rows of x (without their weights) by mean, loadings (column by column) and log uniquenesses (of "ppca"
+# one): what a row adds to the derivative of the log-likelihood of its observed cells. With y = Sigma^-1 (x - mean) of
+# these, zero elsewhere, the derivative by the covariance matrix is (y y' - Sigma^-1) / 2.
+fa_row_scores <- function(x, core, type) {
+  p <- ncol(x)
+  q <- ncol(core$loadings)
+  sigma <- tcrossprod(core$loadings) + diag(core$uniquenesses, p)
+  scores <- matrix(0, nrow(x), p * (q + 1) + if (type == "fa") p else 1)
+  for (i in split(seq_len(nrow(x)), missing_pattern(x))) {
+    observed <- which(!is.na(x[i[1L], ]))
+    precision <- matrix(0, p, p)
+    precision[observed, observed] <- chol2inv(chol(sigma[observed, observed, drop = FALSE]))
+    y <- sweep(x[i, , drop = FALSE], 2L, core$mean)
+    y[, -observed] <- 0
+    y <- y %*% precision
+    by_loadings <- y[, rep(seq_len(p), q)] * (y %*% core$loadings)[, rep(seq_len(q), each = p)]
+    by_noise <- (y^2 - rep(diag(precision), each = length(i))) * rep(core$uniquenesses, each = length(i)) / 2
+    scores[i, ] <- c(y, by_loadings - rep(precision %*% core$loadings, each = length(i)),
+                     if (type == "fa") by_noise else rowSums(by_noise))
+  }
+  scores
+}
+
+# The middle of the sandwich, in the coordinates of `inverse`, a result of fa_inverse_information().
+fa_score_outer_product <- function(fit, core, inverse, weight_type) {
+  rows <- fa_rows_used(fit)
+  free <- inverse$free
+  score_outer_product(nrow(rows$x), rows$weights, weight_type, sum(free), function(i) {
+    scores <- fa_row_scores(rows$x[i, , drop = FALSE], core, fit$type)
+    scores[, free, drop = FALSE] * rep(inverse$unit[free], each = length(i))
+  })
 }
 
 # An orthonormal basis of the directions in which loadings are only rotated, in the space of all `m` parameters.
@@ -172,13 +226,10 @@ fa_canonical <- function(loadings, psi, type) {
 # Columns of `what` in the order and with the signs that bring those of `x` next to those of `to`.
 match_columns <- function(x, to, what = x) {
   product <- crossprod(to, x)
-  order <- integer(ncol(x))
-  open <- abs(product) / sqrt(outer(colSums(to^2), colSums(x^2)))
-  for (i in seq_along(order)) {
-    at <- which(open == max(open), arr.ind = TRUE)[1L, ]
-    order[at[1L]] <- at[2L]
-    open[at[1L], ] <- open[, at[2L]] <- -1
-  }
+  likeness <- abs(product) / sqrt(outer(colSums(to^2), colSums(x^2)))
+  # A factor that explains nothing is like no other.
+  likeness[!is.finite(likeness)] <- 0
+  order <- optimal_assignment(-likeness)
   signs <- ifelse(product[cbind(seq_along(order), order)] < 0, -1, 1)
   sweep(what[, order, drop = FALSE], 2L, signs, "*")
 }

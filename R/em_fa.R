@@ -101,7 +101,7 @@
 #' Tipping, M. E. and Bishop, C. M. (1999). Probabilistic principal component analysis. *Journal of the Royal
 #' Statistical Society B* 61, 611-622. \doi{10.1111/1467-9868.00196}
 #' @seealso [predict()][predict.em_fa], [vcov()][vcov.em_fa], [plot()][plot.em_fa], [summary()][summary.em_fa],
-#'   [parallel_analysis()], [stats::factanal()].
+#'   [em_bootstrap()], [parallel_analysis()], [stats::factanal()].
 #' @examples
 #' fit <- em_fa(mtcars, n_factors = 1:4)
 #' fit
@@ -200,11 +200,15 @@ fit_fa <- function(input, spec, call) {
 # One number of factors: what the core returns.
 run_fa <- function(data, q, type, starts, control, threads) {
   show <- progress_display(control, "fits")
-  effort <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control),
-                 n_short = control$n_short,
-                 n_polish = if (is.null(control$n_polish)) length(starts) else control$n_polish)
+  effort <- fa_effort(control, if (is.null(control$n_polish)) length(starts) else control$n_polish)
   if (data$missing) return(fa_missing_(data$x, data$weights, q, type, starts, effort, threads, show))
   fa_complete_(data[c("mean", "covariance", "x", "weights", "n")], q, type, starts, effort, threads, show)
+}
+
+# What the core takes of a control.
+fa_effort <- function(control, n_polish) {
+  list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control),
+       n_short = control$n_short, n_polish = n_polish)
 }
 
 build_fa <- function(run, q, input, data, spec, rotation, control, call) {

@@ -191,16 +191,22 @@ simulate.em_hmm <- function(object, nsim = 1, seed = NULL, ...) {
   nsim <- check_count(nsim, "nsim")
   rows <- hmm_rows(object, NULL, NULL, "simulate()")
   core <- core_parameters(object)
-  by_row <- rows$model$transition$kind == "logit"
-  transition <- if (by_row) hmm_evaluate_rows(object, rows, "transition") else core$transition
-  initial <- hmm_evaluate_rows(object, rows, "initial")
+  draw_states <- chain_drawer(object, rows, core)
   order <- rows$sequences$order
   simulate_sets(nsim, seed, function() {
-    states <- draw_chain(initial, transition, rows$sequences)
+    states <- draw_states()
     ys <- lapply(seq_along(object$responses), function(r) user_rows(draw_responses(object, core, rows$data, r, states),
                                                                     order))
     structure(hmm_response_frame(object, ys), states = user_rows(states, order))
   })
+}
+
+# A function that draws states for all rows.
+chain_drawer <- function(fit, rows, core) {
+  by_row <- rows$model$transition$kind == "logit"
+  transition <- if (by_row) hmm_evaluate_rows(fit, rows, "transition") else core$transition
+  initial <- hmm_evaluate_rows(fit, rows, "initial")
+  function() draw_chain(initial, transition, rows$sequences)
 }
 
 # States of all sequences, step by step. `transition`: K x K, or K x K x n into each row.

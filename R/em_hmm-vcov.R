@@ -17,9 +17,10 @@
 #' structural zeros have variance 0.
 #'
 #' @param object A fit of [em_hmm()], with its data (`keep_data = TRUE`, the default).
+#' @param type `"observed"` (default): the observed information; or `"bootstrap"`.
 #' @param complete `TRUE` (default): a row and a column for every element of `coef(object)`. `FALSE`: without those that
 #'   are constant, at a bound or not identified.
-#' @param ... Unused, and an error.
+#' @param ... For `type = "bootstrap"`, arguments of [em_bootstrap()], such as `n_boot`. Otherwise unused, and an error.
 #' @return A symmetric matrix with the names of `coef(object)`; attributes `"at_bound"` and `"not_identified"` where
 #'   there are such coefficients.
 #' @references
@@ -30,7 +31,8 @@
 #' fit <- em_hmm(eruptions ~ 1, data = faithful, n_states = 2)
 #' sqrt(diag(vcov(fit)))
 #' @export
-vcov.em_hmm <- function(object, complete = TRUE, ...) {
+vcov.em_hmm <- function(object, type = c("observed", "bootstrap"), complete = TRUE, ...) {
+  if (match_choice(type) == "bootstrap") return(vcov(em_bootstrap(object, ...)))
   check_dots_empty(..., .function = "vcov.em_hmm")
   check_flag(complete, "complete")
   require_data(object, "vcov()")

@@ -75,9 +75,10 @@
 #' count regression that grow without limit because the covariates separate the responses of a state.
 #'
 #' @section Comparing models:
-#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_hmm] for models with the same number of states. The bootstrap
-#' functions [em_bootstrap()] and [em_bootstrap_lrt()] take fits of [em_gmm()] only; with [simulate()][simulate.em_hmm]
-#' and `update()` a parametric bootstrap of a hidden Markov model is a few lines.
+#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_hmm] for models with the same number of states. [em_bootstrap()]
+#' gives standard errors and intervals by resampling sequences or by simulation. [em_bootstrap_lrt()] takes fits of
+#' [em_gmm()] only; with [simulate()][simulate.em_hmm] and `update()` a parametric bootstrap of the likelihood ratio is
+#' a few lines.
 #'
 #' @param x A formula `response ~ covariates` (`y ~ 1` without), or a list of formulas for several responses; their
 #'   names, if they have some, name the responses. Or a numeric vector, or a matrix or data frame whose columns are one

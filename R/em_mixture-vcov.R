@@ -13,7 +13,8 @@
 #' warning of class `em_warning_not_identified` names them.
 #'
 #' @param object A fit of [em_mixture()], with its data (`keep_data = TRUE`, the default).
-#' @param ... Unused, and an error.
+#' @param type `"observed"` (default): the observed information; or `"bootstrap"`.
+#' @param ... For `type = "bootstrap"`, arguments of [em_bootstrap()], such as `n_boot`. Otherwise unused, and an error.
 #' @return A symmetric matrix whose row and column names are those of `coef(object)`, with the attribute
 #'   `"not_identified"`, names of coefficients, if there are such.
 #' @references
@@ -23,7 +24,8 @@
 #' fit <- em_mixture(waiting ~ eruptions, faithful, n_components = 2)
 #' sqrt(diag(vcov(fit)))
 #' @export
-vcov.em_mixture <- function(object, ...) {
+vcov.em_mixture <- function(object, type = c("observed", "bootstrap"), ...) {
+  if (match_choice(type) == "bootstrap") return(vcov(em_bootstrap(object, ...)))
   check_dots_empty(..., .function = "vcov.em_mixture")
   table <- mixture_coefficient_table(object)
   rows <- mixture_rows(object, NULL, "vcov()")

@@ -46,9 +46,9 @@
 #' have no more than one) are told of by a warning of class `em_warning_saddle`.
 #'
 #' @section Comparing models:
-#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_mixture] for models with the same number of components. The
-#' bootstrap functions [em_bootstrap()] and [em_bootstrap_lrt()] take fits of [em_gmm()] only; with
-#' [simulate()][simulate.em_mixture] and `update()` a parametric bootstrap of other mixtures is a few lines.
+#' `AIC()`, `BIC()` and `ICL()`; [anova()][anova.em_mixture] for models with the same number of components. [em_bootstrap()]
+#' gives standard errors and intervals by resampling. [em_bootstrap_lrt()] takes fits of [em_gmm()] only; with
+#' [simulate()][simulate.em_mixture] and `update()` a parametric bootstrap of the likelihood ratio is a few lines.
 #'
 #' @param formula A formula with a response, such as `y ~ x`, or a list of such formulas, one for each response
 #'   (named, or called by their left sides). `offset()` is allowed.

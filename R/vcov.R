@@ -76,7 +76,8 @@ vcov.em_gmm <- function(object, type = c("observed", "sandwich", "bootstrap"), c
   inverse <- invert_information(information)
   variance_eta <- inverse$inverse
   if (type == "sandwich") {
-    meat <- gmm_score_outer_product(object, chart, weight_type)
+    meat <- score_outer_product(nrow(object$data), object$weights, weight_type, ncol(chart$jacobian),
+                                function(rows) gmm_row_scores(object, chart, rows))
     variance_eta <- variance_eta %*% meat %*% variance_eta
   }
   variance <- coefficient_variance(chart$jacobian, variance_eta, inverse$null)
@@ -563,15 +564,14 @@ gmm_observed_information <- function(fit, chart, step = 1e-5) {
   -(hessian + t(hessian)) / 2
 }
 
-# Sum over rows of the outer products of their scores, in the chart's coordinates (df x df).
-gmm_score_outer_product <- function(fit, chart, weight_type = "sampling", block = 20000L) {
-  n <- nrow(fit$data)
-  meat <- matrix(0, ncol(chart$jacobian), ncol(chart$jacobian))
+# Sum over `n` rows of the outer products of their scores (size x size). `scores_of(rows)`: without weights, a row each.
+score_outer_product <- function(n, weights, weight_type, size, scores_of, block = 20000L) {
+  meat <- matrix(0, size, size)
   for (first in seq(1L, n, by = block)) {
     rows <- first:min(n, first + block - 1L)
-    scores <- gmm_row_scores(fit, chart, rows)
-    if (!is.null(fit$weights)) {
-      w <- fit$weights[rows]
+    scores <- scores_of(rows)
+    if (!is.null(weights)) {
+      w <- weights[rows]
       scores <- scores * (if (weight_type == "sampling") w else sqrt(w))
     }
     meat <- meat + crossprod(scores)

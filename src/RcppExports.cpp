@@ -106,6 +106,26 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// fa_bootstrap_
+Rcpp::List fa_bootstrap_(SEXP x, Rcpp::Nullable<Rcpp::NumericVector> weights, double n, Rcpp::List parameters, std::string type, Rcpp::NumericVector key, Rcpp::List control, int n_boot, std::string kind, int threads, SEXP show);
+RcppExport SEXP _emkit_fa_bootstrap_(SEXP xSEXP, SEXP weightsSEXP, SEXP nSEXP, SEXP parametersSEXP, SEXP typeSEXP, SEXP keySEXP, SEXP controlSEXP, SEXP n_bootSEXP, SEXP kindSEXP, SEXP threadsSEXP, SEXP showSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type x(xSEXP);
+    Rcpp::traits::input_parameter< Rcpp::Nullable<Rcpp::NumericVector> >::type weights(weightsSEXP);
+    Rcpp::traits::input_parameter< double >::type n(nSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type parameters(parametersSEXP);
+    Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
+    Rcpp::traits::input_parameter< Rcpp::NumericVector >::type key(keySEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type control(controlSEXP);
+    Rcpp::traits::input_parameter< int >::type n_boot(n_bootSEXP);
+    Rcpp::traits::input_parameter< std::string >::type kind(kindSEXP);
+    Rcpp::traits::input_parameter< int >::type threads(threadsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type show(showSEXP);
+    rcpp_result_gen = Rcpp::wrap(fa_bootstrap_(x, weights, n, parameters, type, key, control, n_boot, kind, threads, show));
+    return rcpp_result_gen;
+END_RCPP
+}
 // fa_missing_
 Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector> weights, int q, std::string type, Rcpp::List starts, Rcpp::List control, int threads, SEXP show);
 RcppExport SEXP _emkit_fa_missing_(SEXP xSEXP, SEXP weightsSEXP, SEXP qSEXP, SEXP typeSEXP, SEXP startsSEXP, SEXP controlSEXP, SEXP threadsSEXP, SEXP showSEXP) {
@@ -749,6 +769,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_emkit_em_unpack_", (DL_FUNC) &_emkit_em_unpack_, 3},
     {"_emkit_fa_complete_", (DL_FUNC) &_emkit_fa_complete_, 7},
     {"_emkit_fa_information_", (DL_FUNC) &_emkit_fa_information_, 4},
+    {"_emkit_fa_bootstrap_", (DL_FUNC) &_emkit_fa_bootstrap_, 11},
     {"_emkit_fa_missing_", (DL_FUNC) &_emkit_fa_missing_, 8},
     {"_emkit_fa_missing_information_", (DL_FUNC) &_emkit_fa_missing_information_, 5},
     {"_emkit_fa_rows_", (DL_FUNC) &_emkit_fa_rows_, 4},

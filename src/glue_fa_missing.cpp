@@ -1,7 +1,7 @@
 // R's view of factor analysis with missing values.
 #include "glue_fit.h"
 
-#include "core/models/factor_missing_fit.h"
+#include "core/models/factor_problem.h"
 #include "core/models/factor_rows.h"
 
 using namespace emkit;
@@ -12,79 +12,38 @@ FactorNoise as_factor_noise(const std::string& type) {
   return type == "ppca" ? FactorNoise::kCommon : FactorNoise::kFree;
 }
 
-// The data in units in which every variable has mean 0 and variance 1; where uniquenesses are common, all variables are
-// divided by one number, the root of their mean variance.
-class FactorProblem {
- public:
-  FactorProblem(const RawData& raw, FactorNoise noise, int threads) {
-    ColumnMoments moments = column_moments(raw, threads);
-    if (noise == FactorNoise::kCommon) {
-      double s = 0.0;
-      for (double v : moments.sd) s += v * v;
-      moments.sd.assign(moments.sd.size(), std::sqrt(s / static_cast<double>(moments.sd.size())));
-    }
-    center_ = Eigen::Map<const VectorXd>(moments.mean.data(), static_cast<Index>(moments.mean.size()));
-    scale_ = Eigen::Map<const VectorXd>(moments.sd.data(), static_cast<Index>(moments.sd.size()));
-    const Observations observations(raw, moments.mean, moments.sd);
-    rows_.reset(new TiledRows(observations, threads));
-  }
+FactorMissingPoint as_scaled_point(const Rcpp::List& parameters, const FactorMissingProblem& problem) {
+  FactorMissingPoint out;
+  out.mean = problem.scaled_mean(Rcpp::as<VectorXd>(parameters["mean"]));
+  out.loadings = problem.scaled_loadings(Rcpp::as<MatrixXd>(parameters["loadings"]));
+  out.uniquenesses = problem.scaled_uniquenesses(Rcpp::as<VectorXd>(parameters["uniquenesses"]));
+  return out;
+}
 
-  const TiledRows& rows() const { return *rows_; }
+FactorMissingStart as_start(const Rcpp::List& s, const FactorMissingProblem& problem) {
+  FactorMissingStart out;
+  out.method = Rcpp::as<std::string>(s["method"]);
+  out.random = out.method == "random";
+  if (s.containsElementNamed("mean")) out.mean = problem.scaled_mean(Rcpp::as<VectorXd>(s["mean"]));
+  if (s.containsElementNamed("loadings")) out.loadings = problem.scaled_loadings(Rcpp::as<MatrixXd>(s["loadings"]));
+  if (s.containsElementNamed("uniquenesses"))
+    out.uniquenesses = problem.scaled_uniquenesses(Rcpp::as<VectorXd>(s["uniquenesses"]));
+  if (s.containsElementNamed("key")) out.key = as_key(s["key"]);
+  return out;
+}
 
-  // The first variable that is constant or never observed, or -1.
-  Index unusable() const {
-    for (Index j = 0; j < scale_.size(); ++j)
-      if (!(scale_(j) > 0.0) || !std::isfinite(scale_(j))) return j;
-    return -1;
-  }
-
-  // What the log-likelihood of the scaled data has beyond that of the data.
-  double log_jacobian() const { return rows_->weight().dot(scale_.array().log().matrix()); }
-
-  VectorXd scaled_mean(const VectorXd& m) const { return (m - center_).cwiseQuotient(scale_); }
-  MatrixXd scaled_loadings(const MatrixXd& l) const { return scale_.cwiseInverse().asDiagonal() * l; }
-  VectorXd scaled_uniquenesses(const VectorXd& u) const { return u.cwiseQuotient(scale_.cwiseAbs2()); }
-
-  Rcpp::List user_parameters(const FactorMissingPoint& point) const {
-    const VectorXd mean = center_ + scale_.cwiseProduct(point.mean);
-    const MatrixXd loadings = scale_.asDiagonal() * canonical_loadings(point);
-    const VectorXd uniquenesses = point.uniquenesses.cwiseProduct(scale_.cwiseAbs2());
-    return Rcpp::List::create(Rcpp::Named("mean") = Rcpp::NumericVector(mean.data(), mean.data() + mean.size()),
-                              Rcpp::Named("loadings") = loadings,
-                              Rcpp::Named("uniquenesses") =
-                                  Rcpp::NumericVector(uniquenesses.data(), uniquenesses.data() + uniquenesses.size()));
-  }
-
-  FactorMissingPoint scaled_point(const Rcpp::List& parameters) const {
-    FactorMissingPoint out;
-    out.mean = scaled_mean(Rcpp::as<VectorXd>(parameters["mean"]));
-    out.loadings = scaled_loadings(Rcpp::as<MatrixXd>(parameters["loadings"]));
-    out.uniquenesses = scaled_uniquenesses(Rcpp::as<VectorXd>(parameters["uniquenesses"]));
-    return out;
-  }
-
-  FactorMissingStart start(const Rcpp::List& s) const {
-    FactorMissingStart out;
-    out.method = Rcpp::as<std::string>(s["method"]);
-    out.random = out.method == "random";
-    if (s.containsElementNamed("mean")) out.mean = scaled_mean(Rcpp::as<VectorXd>(s["mean"]));
-    if (s.containsElementNamed("loadings")) out.loadings = scaled_loadings(Rcpp::as<MatrixXd>(s["loadings"]));
-    if (s.containsElementNamed("uniquenesses"))
-      out.uniquenesses = scaled_uniquenesses(Rcpp::as<VectorXd>(s["uniquenesses"]));
-    if (s.containsElementNamed("key")) out.key = as_key(s["key"]);
-    return out;
-  }
-
- private:
-  VectorXd center_, scale_;
-  std::unique_ptr<TiledRows> rows_;
-};
+Rcpp::List from_point(const FactorMissingPoint& point) {
+  return Rcpp::List::create(
+      Rcpp::Named("mean") = Rcpp::NumericVector(point.mean.data(), point.mean.data() + point.mean.size()),
+      Rcpp::Named("loadings") = point.loadings,
+      Rcpp::Named("uniquenesses") =
+          Rcpp::NumericVector(point.uniquenesses.data(), point.uniquenesses.data() + point.uniquenesses.size()));
+}
 
 // R's positions of the variables whose uniqueness is at its bound.
 Rcpp::IntegerVector at_bound(const VectorXd& uniquenesses) {
   Rcpp::IntegerVector out;
-  for (Index j = 0; j < uniquenesses.size(); ++j)
-    if (uniquenesses(j) <= FactorMissing::kBound) out.push_back(static_cast<int>(j) + 1);
+  for (const Index j : variables_at_bound(uniquenesses)) out.push_back(static_cast<int>(j) + 1);
   return out;
 }
 
@@ -97,7 +56,7 @@ Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
                        Rcpp::List starts, Rcpp::List control, int threads, SEXP show) {
   const RawInput input(x, weights, R_NilValue);
   const FactorNoise noise = as_factor_noise(type);
-  const FactorProblem problem(input.raw(), noise, threads);
+  const FactorMissingProblem problem(input.raw(), noise, threads);
   MultiStartControl c = as_multi_start_control(control);
   c.threads = threads;
   c.by_start = problem.rows().n_tiles() < 2 * static_cast<size_t>(threads);
@@ -109,7 +68,7 @@ Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
     fit.run.degeneracy.component = static_cast<size_t>(problem.unusable());
   } else {
     std::vector<FactorMissingStart> points;
-    for (R_xlen_t i = 0; i < starts.size(); ++i) points.push_back(problem.start(starts[i]));
+    for (R_xlen_t i = 0; i < starts.size(); ++i) points.push_back(as_start(starts[i], problem));
     Progress progress;
     progress.total = points.size();
     std::atomic<bool> stop{false};
@@ -122,7 +81,7 @@ Rcpp::List fa_missing_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVector
   Rcpp::List out = from_run(fit.run, c.accelerator);
   Rcpp::IntegerVector heywood;
   if (fit.fitted) {
-    out["parameters"] = problem.user_parameters(fit.state);
+    out["parameters"] = from_point(problem.user_point(fit.state));
     heywood = at_bound(fit.state.uniquenesses);
   } else {
     out["parameters"] = R_NilValue;
@@ -142,9 +101,10 @@ Rcpp::NumericMatrix fa_missing_information_(Rcpp::NumericMatrix x, Rcpp::Nullabl
                                             Rcpp::List parameters, std::string type, int threads) {
   const RawInput input(x, weights, R_NilValue);
   const FactorNoise noise = as_factor_noise(type);
-  const FactorProblem problem(input.raw(), noise, threads);
+  const FactorMissingProblem problem(input.raw(), noise, threads);
   if (problem.unusable() >= 0) Rcpp::stop("a variable is constant or never observed");
-  const MatrixXd scaled = factor_missing_information(problem.rows(), problem.scaled_point(parameters), noise, threads);
+  const MatrixXd scaled =
+      factor_missing_information(problem.rows(), as_scaled_point(parameters, problem), noise, threads);
   const VectorXd unit = problem.scaled_loadings(MatrixXd::Ones(x.ncol(), 1));
   const Index p = unit.size();
   VectorXd jacobian = VectorXd::Ones(scaled.rows());

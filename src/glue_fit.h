@@ -3,6 +3,7 @@
 #include "glue.h"
 
 #include "core/models/multi_start.h"
+#include "core/models/resampling.h"
 
 namespace emkit {
 
@@ -15,6 +16,12 @@ inline MultiStartControl as_multi_start_control(const Rcpp::List& control) {
   c.n_polish = Rcpp::as<int>(control["n_polish"]);
   if (control.containsElementNamed("threads")) c.threads = Rcpp::as<int>(control["threads"]);
   return c;
+}
+
+inline Resampling as_resampling(const std::string& kind) {
+  return kind == "parametric"      ? Resampling::kParametric
+         : kind == "nonparametric" ? Resampling::kMultinomial
+                                   : Resampling::kExponential;
 }
 
 // From log-likelihoods of scaled data to those of the user's.

@@ -267,9 +267,7 @@ Rcpp::List gmm_bootstrap_(Rcpp::NumericMatrix x, Rcpp::Nullable<Rcpp::NumericVec
   const GmmOptions gmm_options = as_options(options);
   const GmmControl gmm_control = as_control(control);
   GmmBootstrapPlan plan;
-  plan.resampling = kind == "parametric"    ? Resampling::kParametric
-                    : kind == "nonparametric" ? Resampling::kMultinomial
-                                              : Resampling::kExponential;
+  plan.resampling = as_resampling(kind);
   plan.n_boot = static_cast<size_t>(n_boot);
   plan.key = gmm_control.key;
   plan.cells = as_cells(codes, n_components, n_factors);

@@ -124,7 +124,8 @@ test_that("confidence intervals are Wald's, of uniquenesses within their range",
   expect_identical(rownames(confint(fit, c("loading[maze,2]", "mean[blocks]"))), c("loading[maze,2]", "mean[blocks]"))
   expect_true(all(confint(fit)[19:24, 1] > 0))
   expect_error(confint(fit, "loading[maze,9]"), class = "em_error_argument")
-  expect_error(vcov(fit, type = "sandwich"), class = "em_error_argument")
+  expect_error(vcov(fit, type = "sandwich"), class = "em_error_no_data")
+  expect_error(vcov(fit, type = "expected"), class = "em_error_argument")
 })
 
 test_that("what is not identified has no standard error and is named", {
@@ -136,4 +137,77 @@ test_that("what is not identified has no standard error and is named", {
   expect_true(all(is.finite(vcov(fit))))
   expect_error(vcov(em_fa(covmat = diag(700) + 0.3, n_obs = 2000, n_factors = 3, rotation = "none")),
                class = "em_error_too_many_variables")
+})
+
+# The sandwich of parameters `at` of which moments_of() makes list(mean, covariance), all by differences.
+numerical_sandwich <- function(x, at, units, moments_of, w = rep(1, nrow(x)), power = 2) {
+  patterns <- oracle_patterns(x)
+  row_loglik <- function(t) {
+    m <- moments_of(t)
+    oracle_log_dnorm(x, m$mean, m$covariance, patterns)
+  }
+  bread <- solve(-numerical_hessian(function(t) sum(w * row_loglik(t)), at, units))
+  scores <- vapply(seq_along(at), function(k) {
+    slope <- function(h) {
+      move <- replace(numeric(length(at)), k, h * units[k])
+      (row_loglik(at + move) - row_loglik(at - move)) / (2 * h * units[k])
+    }
+    richardson(slope, 0.05)
+  }, numeric(nrow(x)))
+  bread %*% crossprod(scores * w^(power / 2)) %*% bread
+}
+
+test_that("the sandwich is that of numerical scores, with missing cells and weights too", {
+  x <- data_factors(40, p = 4, q = 1, seed = 37)
+  x[, 1] <- x[, 1] + stats::qexp(stats::ppoints(40))[order(x[, 2])]
+  one_factor <- function(t) list(mean = t[1:4], covariance = tcrossprod(t[5:8]) + diag(t[9:12]))
+  w <- rep(c(0.5, 1, 2, 0), 10)
+  cases <- list(list(x, rep(1, 40)), list(replace(x, c(3, 50, 51, 90, 133), NA), w))
+  for (case in cases) {
+    fit <- em_fa(case[[1]], n_factors = 1, weights = case[[2]], control = fa_control())
+    sd <- sqrt(diag(fa_implied(fit)))
+    units <- c(sd, sd, unname(fit$parameters$uniquenesses)) * 0.02
+    for (type in c("sampling", "frequency")) {
+      oracle <- numerical_sandwich(case[[1]], unname(coef(fit)), units, one_factor, case[[2]],
+                                   if (type == "sampling") 2 else 1)
+      expect_equal(unname(vcov(fit, type = "sandwich", weight_type = type)), oracle, tolerance = 1e-4,
+                   ignore_attr = TRUE)
+    }
+  }
+})
+
+test_that("the sandwich of what no rotation changes is that of loadings with a zero", {
+  x <- data_factors(100, p = 6, q = 2, seed = 38)
+  fit <- em_fa(x, n_factors = 2, control = fa_control())
+  # Turned so that the first variable does not load on the second factor: as many parameters as are free.
+  l <- unname(fit$parameters$loadings)
+  turned <- l %*% cbind(l[1, ], c(-l[1, 2], l[1, 1])) / sqrt(sum(l[1, ]^2))
+  two_factors <- function(t) {
+    l <- cbind(t[7:12], c(0, t[13:17]))
+    list(mean = t[1:6], covariance = tcrossprod(l) + diag(t[18:23]))
+  }
+  at <- c(fit$parameters$mean, turned[, 1], turned[-1, 2], fit$parameters$uniquenesses)
+  sd <- sqrt(diag(fa_implied(fit)))
+  oracle <- numerical_sandwich(x, unname(at), c(sd, sd, sd[-1], unname(fit$parameters$uniquenesses)) * 0.02,
+                               two_factors)
+  expect_length(fit$heywood, 0L)
+  same <- c(1:6, 19:24)
+  expect_equal(unname(vcov(fit, type = "sandwich")[same, same]), oracle[c(1:6, 18:23), c(1:6, 18:23)],
+               tolerance = 1e-3)
+})
+
+test_that("where the model holds the sandwich agrees with the information, and weights count as rows", {
+  x <- data_factors(3000, p = 6, q = 2, seed = 39)
+  for (type in c("fa", "ppca")) {
+    data <- if (type == "fa") x else x / rep(seq_len(6), each = 3000)
+    fit <- em_fa(data, n_factors = 2, rotation = "promax", type = type, control = fa_control())
+    ratio <- sqrt(diag(vcov(fit, type = "sandwich")) / diag(vcov(fit)))
+    # Fourth moments of 3000 rows are known to some 3 %.
+    expect_lt(max(abs(log(ratio))), 0.12)
+  }
+  w <- rep(1:2, 30)
+  weighted <- em_fa(x[1:60, ], n_factors = 2, weights = w, control = fa_control())
+  repeated <- em_fa(x[rep(1:60, w), ], n_factors = 2, control = fa_control())
+  expect_equal(vcov(weighted, type = "sandwich", weight_type = "frequency"), vcov(repeated, type = "sandwich"),
+               tolerance = 1e-3)
 })

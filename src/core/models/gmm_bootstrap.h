@@ -5,14 +5,9 @@
 #include <vector>
 
 #include "gmm_grid.h"
+#include "resampling.h"
 
 namespace emkit {
-
-enum class Resampling {
-  kMultinomial,  // rows drawn with replacement, as counts
-  kExponential,  // independent exponential weights, scaled to the number of rows (Newton & Raftery 1994)
-  kParametric    // data simulated from given parameters, with the missing cells of the original
-};
 
 struct GmmBootstrapPlan {
   Resampling resampling = Resampling::kMultinomial;
@@ -55,7 +50,7 @@ class GmmBootstrap {
       x = simulate(rng);
       data.x = x.data();
     } else {
-      weights = resample(rng);
+      weights = resampled_weights(plan_.resampling, raw_, rng);
       data.weights = weights.data();
     }
     const ColumnMoments moments = column_moments(data, 1);
@@ -70,22 +65,6 @@ class GmmBootstrap {
     std::vector<GmmFit> fits = grid.fit(plan_.cells, starts);
     if (grid.stopped()) stop_.store(true);
     return fits;
-  }
-
-  // Weights of the rows, which multiply the user's own.
-  std::vector<double> resample(CounterRng& rng) const {
-    const size_t n = raw_.n;
-    std::vector<double> weights(n, 0.0);
-    if (plan_.resampling == Resampling::kMultinomial) {
-      for (size_t i = 0; i < n; ++i) weights[rng.below(n)] += 1.0;
-    } else {
-      double total = 0.0;
-      for (double& w : weights) total += w = rng.exponential();
-      for (double& w : weights) w *= static_cast<double>(n) / total;
-    }
-    if (raw_.weights)
-      for (size_t i = 0; i < n; ++i) weights[i] *= raw_.weights[i];
-    return weights;
   }
 
   std::vector<double> simulate(CounterRng& rng) const {
