@@ -119,21 +119,28 @@ new_bootstrap <- function(fit, estimate, replicates, table, type, call, model, a
 }
 
 # A bootstrap of refits one after the other, which can be interrupted between any two. refit() draws data and returns
-# list(coefficients, run (loglik, status), relabelled), or NULL where they could not be fitted.
+# list(coefficients, run (loglik, status, iterations), relabelled), or NULL where they could not be fitted.
 bootstrap_refits <- function(fit, n_boot, type, refit, control, call, model, advice) {
   estimate <- coef(fit)
   replicates <- matrix(NA_real_, n_boot, length(estimate), dimnames = list(NULL, names(estimate)))
   table <- data.frame(replicate = seq_len(n_boot), loglik = NA_real_, status = "degenerate", relabelled = FALSE)
   show <- progress_display(control, "replicates")
+  iterations <- 0
+  reason <- NULL
   for (b in seq_len(n_boot)) {
-    one <- tryCatch(refit(), em_error = function(e) NULL)
-    if (!is.null(show)) show(b, n_boot, 0)
+    one <- tryCatch(refit(), em_error = function(e) {
+      if (is.null(reason)) reason <<- conditionMessage(e)
+      NULL
+    })
+    if (!is.null(one)) iterations <- iterations + one$run$iterations
+    if (!is.null(show)) show(b, n_boot, iterations)
     if (is.null(one)) next
     replicates[b, ] <- one$coefficients
     table$loglik[b] <- one$run$loglik
     table$status[b] <- one$run$status
     table$relabelled[b] <- one$relabelled
   }
+  if (!is.null(reason)) advice <- paste0(advice, " The first error was: ", reason)
   new_bootstrap(fit, estimate, replicates, table, type, call, model, advice)
 }
 

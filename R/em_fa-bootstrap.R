@@ -37,7 +37,8 @@ bootstrap_fa <- function(fit, core, type, n_boot, control, key = draw_key()) {
 check_fa_resampling <- function(fit, type) {
   if (is.null(fit$covmat)) return(require_data(fit, "em_bootstrap()"))
   if (type != "parametric") {
-    require_rows(fit, sprintf("em_bootstrap(type = \"%s\")", type))
+    em_abort(sprintf(paste0("em_bootstrap(type = \"%s\") needs the rows of the data; this fit was made of a ",
+                            "covariance matrix. Use `type = \"parametric\"`."), type), "no_data")
   }
   p <- length(fit$variables)
   if (fit$covmat$n <= p) {

@@ -565,8 +565,10 @@ gmm_observed_information <- function(fit, chart, step = 1e-5) {
 }
 
 # Sum over `n` rows of the outer products of their scores (size x size). `scores_of(rows)`: without weights, a row each.
-score_outer_product <- function(n, weights, weight_type, size, scores_of, block = 20000L) {
+score_outer_product <- function(n, weights, weight_type, size, scores_of) {
   meat <- matrix(0, size, size)
+  # some 50 MB of scores at a time
+  block <- max(100L, as.integer(6e6 / max(size, 1L)))
   for (first in seq(1L, n, by = block)) {
     rows <- first:min(n, first + block - 1L)
     scores <- scores_of(rows)

@@ -48,6 +48,8 @@ test_that("data that fail are counted, and functions with data of their own are 
   }
   boot <- with_seed(1, em_bootstrap(fit, n_boot = 9, resample = moody))
   expect_equal(boot$n_ok, 6L)
+  expect_error(em_bootstrap(fit, n_boot = 5, resample = function(y) y * NA), "first error was",
+               class = "em_error_bootstrap_failed")
   own <- em(c(m = 0), update = function(theta) c(m = mean(y)),
             loglik = function(theta) sum(stats::dnorm(y, theta, log = TRUE)))
   expect_error(em_bootstrap(own), class = "em_error_no_data")

@@ -205,6 +205,9 @@ test_that("where the model holds the sandwich agrees with the information, and w
     # Fourth moments of 3000 rows are known to some 3 %.
     expect_lt(max(abs(log(ratio))), 0.12)
   }
+  # Where a uniqueness is 0 the rest has a sandwich too.
+  heywood <- sqrt(diag(vcov(quietly(em_fa(datasets::swiss, n_factors = 2)), type = "sandwich")))
+  expect_identical(names(heywood)[is.na(heywood)], "uniqueness[Education]")
   w <- rep(1:2, 30)
   weighted <- em_fa(x[1:60, ], n_factors = 2, weights = w, control = fa_control())
   repeated <- em_fa(x[rep(1:60, w), ], n_factors = 2, control = fa_control())
