@@ -23,7 +23,7 @@ em_model <- function(functions, data, space) {
   })
   environment$data <- data
   environment$guard <- em_guard
-  environment$check <- function(value, part) check_closure_value(value, closure_names[part], space$start, state)
+  environment$check <- function(value, part) check_closure_value(value, closure_names[part], space, state)
   model <- list(
     environment = environment, calls = unname(calls),
     trials = unname(lapply(calls, function(call) if (!is.null(call)) call("guard", call))), check = quote(check(value,
@@ -65,7 +65,8 @@ count_coordinates <- function(model) {
   point <- with_closure_errors(model$functions$pack(model$start), "pack")
   if (!is.numeric(point) || length(point) == 0L || !all(is.finite(point))) {
     em_abort(sprintf("`pack` must return a numeric vector of finite coordinates at the start, not %s.",
-                     em_what_came(point)),
+                     if (is.numeric(point) && length(point) > 0L) sprintf("one with %s in place %d",
+                       format(point[!is.finite(point)][1L]), which(!is.finite(point))[1L]) else em_what_came(point)),
              "closure_value", closure = "pack")
   }
   back <- with_closure_errors(model$functions$unpack(as.double(point)), "unpack")
@@ -96,14 +97,21 @@ abort_closure <- function(e, name, iteration, no_data = FALSE) {
 }
 
 # What the core could not use: gives back what was meant, or says what is wrong.
-check_closure_value <- function(value, name, start, state) {
+check_closure_value <- function(value, name, space, state) {
+  start <- space$start
   when <- em_when(state$where[1L])
   fail <- function(class, ...) {
     em_abort(sprintf(...), class, closure = name, iteration = state$where[1L])
   }
   if (name %in% c("m_step", "update", "unpack")) {
     theta <- em_conform(value, start)
-    if (!is.character(theta)) return(theta)
+    if (!is.character(theta)) {
+      outside <- em_outside(space, em_flat(theta), inside = FALSE)
+      if (!is.null(outside)) {
+        fail("closure_value", "`%s` left the space of `transform`: %s %s. Look at what it does.", name, when, outside)
+      }
+      return(theta)
+    }
     fail("closure_value",
          paste0("`%s` did not return parameters as `start` has them, %s: %s %s. Look at what it does with ",
                                  "the %s of that iteration.%s"), name, em_describe_shape(start), when, theta,
@@ -127,7 +135,8 @@ check_closure_value <- function(value, name, start, state) {
   if (!is.finite(value)) {
     fail(if (state$where[1L] == 0L) "start" else "closure",
          "%s is %s %s. %s", what, format(value), when, if (state$where[1L] == 0L) {
-           "EM must start where the likelihood is positive: check the start, or the function."
+           paste("EM must start where the", if (name == "log_prior") "prior density" else "likelihood",
+                 "is positive: check the start, or the function.")
          } else {
            paste("The step before led to parameters without a likelihood: check the M-step, or whether the",
                  "likelihood is unbounded there (a prior keeps away from it).")

@@ -170,6 +170,7 @@ print.em <- function(x, digits = max(3L, getOption("digits") - 3L), ...) {
     cat("  and ", count_of(length(estimate) - length(some), "more coefficient"), "\n", sep = "")
   }
   cat(strwrap(convergence_line(x), exdent = 2), sep = "\n")
+  if (!is.null(x$higher)) cat(strwrap(paste("But", em_higher_note(x)), exdent = 2), sep = "\n")
   invisible(x)
 }
 
@@ -236,8 +237,9 @@ em_report <- function(x, said) {
       agree$best, " of ", agree$n, " reached the best optimum",
       if (agree$screened > 0L) paste0("; ", agree$screened, " dropped after a short run"),
       if (agree$lost > 0L) paste0("; ", agree$lost, " failed"), "."),
-    estimate = if (length(said) == 0L) "a maximum: the observed information is positive definite." else
-      paste(said, collapse = " ")
+    estimate = if (!is.null(x$higher)) em_higher_note(x) else
+      if (length(said) == 0L) "a maximum: the observed information is positive definite." else
+        paste(said, collapse = " ")
   )
 }
 

@@ -1,16 +1,14 @@
 # Runs of em(): one, and several in processes.
 
-# One run from flat parameters.
+# One run from flat parameters. Where accelerated steps have led to a place from which EM's own go down, which is outside
+# of the parameter space if the functions are right, the run is repeated without them; `slow` says so.
 em_run <- function(model, theta, control, before = 0L, show = NULL) {
-  # written to by the core, so it must be a vector of our own
-  where <- integer(2L)
-  model$state$where <- where
-  run <- withCallingHandlers(
-    em_run_(model, model$start, theta, control, before, where, show),
-    error = function(e) {
-      if (where[2L] > 0L) abort_closure(e, closure_names[where[2L]], where[1L], model$state$no_data)
-    }
-  )
+  run <- em_run_once(model, theta, control, before, show)
+  if (run$status == "non_monotone" && any(run$trace_step == control$accelerator & control$accelerator != "none")) {
+    plain <- em_run_once(model, theta, utils::modifyList(control, list(accelerator = "none")), before, show)
+    if (plain$status != "non_monotone") plain$slow <- TRUE
+    run <- plain
+  }
   if (run$status == "non_monotone") abort_non_monotone(run, model, before)
   if (run$status == "degenerate") {
     em_abort(sprintf("EM cannot go on %s: the parameters have left their space.",
@@ -18,6 +16,18 @@ em_run <- function(model, theta, control, before = 0L, show = NULL) {
              "closure", closure = "m_step", iteration = before + run$iterations + 1L)
   }
   run
+}
+
+em_run_once <- function(model, theta, control, before, show) {
+  # written to by the core, so it must be a vector of our own
+  where <- integer(2L)
+  model$state$where <- where
+  withCallingHandlers(
+    em_run_(model, model$start, theta, control, before, where, show),
+    error = function(e) {
+      if (where[2L] > 0L) abort_closure(e, closure_names[where[2L]], where[1L], model$state$no_data)
+    }
+  )
 }
 
 abort_non_monotone <- function(run, model, before) {
@@ -47,7 +57,8 @@ abort_non_monotone <- function(run, model, before) {
 # All starts: short plain runs, then the best ones to the end. Returns the best run with the table of starts.
 em_run_starts <- function(model, starts, control) {
   n <- length(starts)
-  whole <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control))
+  auto <- if (is.null(model$functions$loglik)) "anderson" else "subspace"
+  whole <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control, auto))
   show <- progress_display(control, "starts")
   if (n == 1L) {
     run <- em_run(model, em_flat(starts[[1L]]$theta), whole, show = show)
@@ -99,11 +110,15 @@ em_each <- function(index, run, processes, worth = 1) {
     lapply(rest, caught)
   }
   runs <- c(list(first), runs)
-  for (r in runs) {
+  for (i in seq_along(runs)) {
+    r <- runs[[i]]
     if (is.null(r) || inherits(r, "try-error")) {
       em_abort("A process that ran one of the starts was killed. Try em_control(threads = 1).", "process")
     }
-    if (inherits(r, "em_error") && !inherits(r, c("em_error_closure", "em_error_start"))) stop(r)
+    if (inherits(r, "em_error") && !inherits(r, c("em_error_closure", "em_error_start"))) {
+      r$message <- sprintf("From start %d: %s", index[i], conditionMessage(r))
+      stop(r)
+    }
   }
   runs
 }

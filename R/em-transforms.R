@@ -140,7 +140,11 @@ em_space <- function(start, transform, pack = NULL, unpack = NULL, what = "`star
   space <- list(start = start, labels = em_labels(start), shown = shown, transform = chosen,
                 element = rep(if (is.list(start)) names(start) else "", lengths(elements)), layout = blocks)
   if (is.null(pack)) {
-    space$n_packed <- length(em_pack_(blocks, em_flat(start)))
+    outside <- em_outside(space, em_flat(start), inside = TRUE)
+    if (!is.null(outside)) em_abort(sprintf("%s is outside the space of its transform: %s.", what, outside), "start")
+    # a single share is 1 and has no coordinate
+    space$layout <- Filter(function(b) b$transform != "simplex" || length(b$at) > 1L, space$layout)
+    space$n_packed <- length(em_pack_(space$layout, em_flat(start)))
   }
   space
 }
@@ -177,54 +181,114 @@ em_resolve_transform <- function(transform, start) {
   rep(unname(one), sizes)
 }
 
-# The blocks of one element, after a look at whether its start is inside the space. For a numeric vector as `start`
-# transforms can differ by entry.
+# The blocks of one element, whose extents must suit the transform. For a numeric vector as `start` transforms can differ
+# by entry.
 em_blocks <- function(element, transform, at, name, what) {
   blocks <- list()
   hidden <- integer()
   fails <- function(required) {
-    em_abort(sprintf("%s is outside the space of its transform: %s must be %s.", what, name, required), "start")
+    em_abort(sprintf("%s does not suit its transform: %s must be %s.", what, name, required), "start")
   }
   for (kind in c("real", "positive", "probability")) {
     here <- transform == kind
-    if (!any(here)) next
-    v <- element[here]
-    if (kind == "positive" && any(v <= 0)) fails("above 0")
-    if (kind == "probability" && any(v <= 0 | v >= 1)) fails("between 0 and 1, and neither of them")
-    blocks <- c(blocks, list(list(transform = kind, at = at[here])))
+    if (any(here)) blocks <- c(blocks, list(list(transform = kind, at = at[here])))
   }
   if (any(transform == "simplex")) {
-    here <- transform == "simplex"
     if (length(dim(element)) > 2L) fails("a vector, or a matrix each of whose rows sums to 1")
-    sets <- if (is.matrix(element)) split(at, row(element)) else list(at[here])
-    for (set in sets) {
-      shares <- element[match(set, at)]
-      if (any(shares <= 0) || abs(sum(shares) - 1) > 1e-8) {
-        fails(paste("shares above 0 that sum to 1", if (is.matrix(element)) "in each row" else
-          sprintf("(the sum is %s)", format(sum(shares), digits = 10))))
-      }
-      if (length(set) > 1L) blocks <- c(blocks, list(list(transform = "simplex", at = set)))
-    }
+    sets <- if (is.matrix(element)) split(at, row(element)) else list(at[transform == "simplex"])
+    blocks <- c(blocks, lapply(unname(sets), function(set) list(transform = "simplex", at = set)))
   }
   if (any(transform == "covariance")) {
     d <- dim(element)
     if (!length(d) %in% 2:3 || d[1L] != d[2L]) fails("a d x d matrix or a d x d x K array")
-    slices <- split(at, rep(seq_len(length(at) / d[1L]^2), each = d[1L]^2))
-    for (slice in slices) {
-      m <- matrix(element[match(slice, at)], d[1L])
-      if (max(abs(m - t(m))) > 1e-8 * max(abs(m)) || inherits(try(chol(m), silent = TRUE), "try-error")) {
-        fails("symmetric and positive definite")
-      }
+    for (slice in split(at, rep(seq_len(length(at) / d[1L]^2), each = d[1L]^2))) {
       blocks <- c(blocks, list(list(transform = "covariance", at = slice)))
-      hidden <- c(hidden, slice[upper.tri(m)])
+      hidden <- c(hidden, slice[upper.tri(diag(d[1L]))])
     }
   }
   list(blocks = blocks, hidden = hidden)
 }
 
+# What is outside the space of its transform, in words, or NULL. `inside`: on the boundary counts as outside; else a
+# little beyond it is rounding.
+em_outside <- function(space, flat, inside) {
+  for (b in space$layout) {
+    v <- flat[b$at]
+    first <- function(wrong) {
+      i <- b$at[which(wrong)[1L]]
+      sprintf("`%s` is %s", space$labels[i], format(flat[i], digits = 7L))
+    }
+    element <- space$element[b$at[1L]]
+    name <- if (nzchar(element)) sprintf("`%s`", element) else "it"
+    slack <- if (inside) 0 else 1e-6
+    said <- switch(b$transform,
+      positive = if (any(v < 0 | (inside & v == 0))) {
+        sprintf("%s must be %s, and %s", name, if (inside) "above 0" else "0 or more", first(v < 0 | (inside & v == 0)))
+      },
+      probability = {
+        wrong <- if (inside) v <= 0 | v >= 1 else v < -slack | v > 1 + slack
+        if (any(wrong)) {
+          sprintf("%s must be between 0 and 1%s, and %s", name, if (inside) ", and neither of them" else "", first(wrong))
+        }
+      },
+      simplex = {
+        wrong <- if (inside) v <= 0 else v < -slack
+        if (any(wrong)) {
+          paste0(sprintf("%s must be shares %s, and %s", name, if (inside) "above 0" else "of 0 or more", first(wrong)),
+                 if (inside && any(v == 0)) " (a share that is to stay 0 needs `pack` and `unpack`)")
+        } else if (abs(sum(v) - 1) > max(slack, 1e-8)) {
+          sprintf("%s must be shares that sum to 1%s, and the sum %sis %s", name,
+                  if (em_rows(space, b)) " in each row" else "",
+                  if (em_rows(space, b)) sprintf("with `%s` ", space$labels[b$at[1L]]) else "",
+                  format(sum(v), digits = 10L))
+        }
+      },
+      covariance = em_no_covariance(matrix(v, sqrt(length(v))), name, inside)
+    )
+    if (!is.null(said)) return(said)
+  }
+  NULL
+}
+
+# Whether a simplex is one of several rows of a matrix.
+em_rows <- function(space, block) {
+  element <- if (is.list(space$start)) space$start[[space$element[block$at[1L]]]] else space$start
+  is.matrix(element) && nrow(element) > 1L
+}
+
+em_no_covariance <- function(m, name, inside) {
+  slack <- if (inside) 1e-8 else 1e-6
+  # correlations, so that units do not matter
+  unit <- ifelse(diag(m) > 0, 1 / sqrt(pmax(diag(m), 0)), 0)
+  r <- m * outer(unit, unit)
+  if (any(diag(m) < 0)) return(sprintf("%s must be a covariance matrix, and has a variance of %s", name,
+                                       format(min(diag(m)), digits = 7L)))
+  if (max(abs(r - t(r))) > slack) return(sprintf("%s must be symmetric, and is not", name))
+  if (!inside) diag(r) <- diag(r) + slack
+  if (inherits(try(chol(r), silent = TRUE), "try-error")) {
+    sprintf("%s must be positive %sdefinite, and is not", name, if (inside) "" else "semi")
+  }
+}
+
 # Coordinates without the parameters that lie on the boundary of their space, where there are none: list(layout,
-# boundary = flat positions that are held).
-em_interior <- function(space, flat, edge = 1e-10) {
+# boundary = flat positions that are held). `objective` of flat parameters: a parameter that may go to its bound, and not
+# all the way to the other, without lowering it is at the bound, however slowly EM goes there.
+em_interior <- function(space, flat, objective, edge = 1e-10) {
+  here <- objective(flat)
+  level <- function(i, v, b) {
+    moved <- replace(flat, i, v)
+    if (b$transform == "simplex") moved[b$at] <- moved[b$at] / sum(moved[b$at])
+    objective(moved) >= here - 1e-5
+  }
+  drifts <- function(i, b) {
+    v <- flat[i]
+    isTRUE(switch(b$transform,
+      positive = level(i, 1e-8 * v, b) && !level(i, 1e8 * v, b),
+      simplex = v < 1e-3 && level(i, 1e-8 * v, b) && !level(i, 0.5, b),
+      probability = (v < 1e-3 && level(i, 1e-8 * v, b) && !level(i, 0.5, b)) ||
+        (v > 0.999 && level(i, 1 - 1e-8 * (1 - v), b) && !level(i, 0.5, b)),
+      FALSE))
+  }
   boundary <- integer()
   layout <- list()
   for (b in space$layout) {
@@ -232,6 +296,7 @@ em_interior <- function(space, flat, edge = 1e-10) {
     at_edge <- switch(b$transform,
       positive = v < 1e-300, probability = v < edge | v > 1 - edge, simplex = v < edge,
       covariance = rep(is.null(em_pack_(list(b), flat)), length(v)), rep(FALSE, length(v)))
+    if (is.finite(here)) at_edge[!at_edge] <- vapply(b$at[!at_edge], drifts, NA, b = b)
     boundary <- c(boundary, b$at[at_edge])
     b$at <- b$at[!at_edge]
     if (b$transform == "simplex" && length(b$at) == 1L) {

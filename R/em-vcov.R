@@ -69,22 +69,23 @@ vcov.em <- function(object, type = c("observed", "bootstrap"), ...) {
 em_chart <- function(fit) {
   flat <- em_flat(fit$parameters)
   objective <- em_objective(fit, "The variance matrix")
+  quiet <- function(code) tryCatch(suppressWarnings(code), error = function(e) NULL)
+  value_at <- function(flat) {
+    value <- if (!is.null(flat)) quiet(objective(em_shaped(flat, fit$space$start)))
+    if (is.null(value) || !is.finite(value)) NA_real_ else value
+  }
   if (!is.null(fit$functions$pack)) {
     point <- as.double(fit$functions$pack(fit$parameters))
     natural <- function(point) em_flat(fit$functions$unpack(point))
     boundary <- integer()
   } else {
-    interior <- em_interior(fit$space, flat)
+    interior <- em_interior(fit$space, flat, function(flat) value_at(flat))
     boundary <- interior$boundary
     point <- em_pack_(interior$layout, flat)
     natural <- function(point) em_unpack_(interior$layout, flat, point)
   }
-  quiet <- function(code) tryCatch(suppressWarnings(code), error = function(e) NULL)
   list(point = point, boundary = boundary, natural = function(point) quiet(natural(point)),
-       objective = function(point) {
-    value <- quiet(objective(em_shaped(natural(point), fit$space$start)))
-    if (is.null(value) || !is.finite(value)) NA_real_ else value
-  })
+       objective = function(point) value_at(quiet(natural(point))))
 }
 
 # The user's functions with the data of the fit, by name: each takes the arguments that it has.
@@ -112,26 +113,49 @@ information_by_differences <- function(f, point) {
   f0 <- f(point)
   scale <- vapply(seq_len(q), function(i) difference_scale(f, f0, point, i), 0)
   # Directions in which the information is about 1, found in a few rounds: a first look at a direction along which
-  # coordinates nearly cancel is far off.
+  # coordinates nearly cancel is far off. `bent`: without information, but no longer flat at the length it has.
   turn <- diag(scale, q)
   look <- function(h) {
     out <- second_differences(function(u) f(point + drop(turn %*% u)), f0, diag(q), h)
     out[!is.finite(out)] <- 0
     out
   }
-  for (round in 1:5) {
-    spectrum <- eigen(look(if (round == 1L) 1 else 0.3), symmetric = TRUE)
-    if (round > 1L && all(spectrum$values > 0.7 & spectrum$values < 1.4)) break
-    turn <- turn %*% sweep(spectrum$vectors, 2L, sqrt(pmax(spectrum$values, 1e-3 * max(spectrum$values, 0.01))), "/")
+  for (round in 1:6) {
+    far <- look(0.3)
+    spectrum <- eigen((4 * look(0.15) - far) / 3, symmetric = TRUE)
+    size <- abs(spectrum$values)
+    bent <- size < 0.1 * abs(diag(crossprod(spectrum$vectors, far %*% spectrum$vectors)))
+    if (all(bent | (size > 0.7 & size < 1.4))) break
+    turn <- turn %*% sweep(spectrum$vectors, 2L, ifelse(bent, 1, sqrt(pmax(size, 1e-2 * max(size, 0.01)))), "/")
   }
+  # Directions without information are as long as it takes to bend. They are looked at again in steps that move no
+  # coordinate farther than it may go alone, and the other directions are freed of them.
+  turn <- turn %*% spectrum$vectors / scale
+  flat <- bent | size < 0.05
+  if (any(flat)) {
+    basis <- qr.Q(qr(turn[, flat, drop = FALSE]))
+    turn[, flat] <- sweep(basis, 2L, apply(abs(basis), 2L, max), "/")
+    turn[, !flat] <- turn[, !flat] - basis %*% crossprod(basis, turn[, !flat])
+  }
+  turn <- turn * scale
   levels <- lapply(c(0.4, 0.2, 0.1), look)
   finer <- list((4 * levels[[2L]] - levels[[1L]]) / 3, (4 * levels[[3L]] - levels[[2L]]) / 3)
   unit <- eigen((16 * finer[[2L]] - finer[[1L]]) / 15, symmetric = TRUE)
-  good <- unit$values > 0.05
+  # Curvature that vanishes on the way to the point is none.
+  nearest <- abs(diag(crossprod(unit$vectors, levels[[3L]] %*% unit$vectors)))
+  good <- unit$values > pmax(0.05, 0.3 * nearest)
   root <- turn %*% sweep(unit$vectors[, good, drop = FALSE], 2L, sqrt(unit$values[good]), "/")
   null <- turn %*% unit$vectors[, !good, drop = FALSE]
   list(variance = tcrossprod(root), null = if (ncol(null) > 0L) qr.Q(qr(null)) else null,
-       rises = any(unit$values < -0.05), scale = scale)
+       rises = any(unit$values < -0.05) || rises_along(f, f0, point, null), scale = scale)
+}
+
+# Whether f is higher somewhere along the columns of `directions`, in which its second derivative is 0.
+rises_along <- function(f, f0, point, directions) {
+  for (j in seq_len(ncol(directions))) for (step in c(1, -1, 3, -3)) {
+    if (isTRUE(f(point + step * directions[, j]) > f0 + 1e-4 + 1e-8 * abs(f0))) return(TRUE)
+  }
+  FALSE
 }
 
 # A step of coordinate i, both ways, that lowers f by about 0.05: a third of a standard error.
@@ -147,7 +171,8 @@ difference_scale <- function(f, f0, point, i, wanted = 0.05) {
       break
     } else {
       factor <- if (drop > 1e-13 * (1 + abs(f0))) sqrt(wanted / drop) else 30
-      if (factor > 1 && h >= largest) break
+      # f does not depend on it alone
+      if (factor > 1 && h >= largest) return(largest / 100)
       h <- min(h * min(max(factor, 1 / 30), 30), largest)
     }
   }
@@ -175,7 +200,7 @@ em_jacobian <- function(chart, scale) {
     at <- function(k) chart$natural(replace(chart$point, i, chart$point[i] + k * h))
     (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h)
   })
-  matrix(unlist(columns), length(flat))
+  matrix(as.double(unlist(columns)), length(flat), length(chart$point))
 }
 
 # Whether the log-likelihood is higher somewhere next to the estimate, where EM says that it has converged: NULL, or

@@ -19,8 +19,9 @@
 #' @section Guarantees:
 #' EM never goes downhill. If a plain step lowers the objective (the log-likelihood plus `log_prior`), one of your
 #' functions is wrong, and `em()` stops with an error that says where and by how much. Accelerated steps that
-#' go downhill, leave the parameter space, or make one of your functions fail, are taken back silently; where
-#' acceleration leads out of the parameter space, tell `em()` what that space is by `transform`.
+#' go downhill, leave the parameter space, or make one of your functions fail, are taken back silently. Where they lead
+#' out of a space that `em()` does not know of, and EM's own steps go down from there, the run is repeated without
+#' acceleration, with a warning of class `em_warning_not_accelerated`: tell `em()` what the space is by `transform`.
 #'
 #' @section Transforms:
 #' Accelerators and standard errors work in coordinates without constraint. `transform` says for each parameter which:
@@ -33,26 +34,31 @@
 #' * `"covariance"`, a d x d matrix or d x d x K array: the Cholesky factor, the logarithm of its diagonal and the rows
 #'   below relative to it.
 #'
-#' Nothing is guessed: a number between 0 and 1 may be a mean. Without transforms EM itself is the same, but
-#' the degrees of freedom and standard errors of constrained parameters are not right (two shares that sum to 1 count as
-#' two parameters, with an information matrix that knows nothing of their sum).
+#' What the M-step returns has to lie in the space of its transform, too, or on its boundary.
+#'
+#' Nothing is guessed: a number between 0 and 1 may be a mean. Without transforms plain EM is the same, but accelerated
+#' steps may leave the parameter space, and the degrees of freedom and standard errors of constrained parameters are not
+#' right (two shares that sum to 1 count as two parameters, with an information matrix that knows nothing of their sum).
 #'
 #' @section Errors:
 #' All are of class `em_error` and name the function and the iteration.
 #' * `em_error_closure`: one of your functions stopped with an error, or the log-likelihood is not finite.
-#' * `em_error_closure_value`: one returned something of another shape, or values that are not finite.
+#' * `em_error_closure_value`: one returned something of another shape, values that are not finite, or parameters outside
+#'   the space of their transform.
 #' * `em_error_non_monotone`: a plain step lowered the objective.
 #' * `em_error_start`: the start is not in the parameter space.
 #'
-#' A wrong step need not go downhill: it may converge to another point. So the neighbourhood of the result is looked at,
-#' and a higher log-likelihood there is a warning of class `em_warning_not_stationary`.
+#' A wrong step need not go downhill: it may converge to another point. So the log-likelihood is looked at a little to both
+#' sides of the result in every coordinate, and a higher one there is a warning of class `em_warning_not_stationary` and
+#' the field `higher`. Whether a stationary point is a maximum or a saddle is for [vcov()][vcov.em] and `summary()` to say.
 #'
 #' @section Several starts:
 #' `start` may be a function that draws one, called `n_starts` times (10 by default); or an unnamed list of starts. All
 #' are run for `n_short` plain steps, the best `n_polish` of them (15 by default) to the end. Runs after the first are
 #' shared by forked processes (as many as `threads` in [em_control()]) if they would take more than about a second
 #' together and the system allows it (not on Windows, nor in RStudio). The result is the same; what your functions write
-#' elsewhere, and their warnings, stay in the processes. A start from which one of your functions fails is a row of
+#' elsewhere, and their warnings, stay in the processes. Functions that draw random numbers find the same ones in every
+#' run, so that results do not depend on the processes. A start from which one of your functions fails is a row of
 #' status "failed" in `fit$starts`.
 #'
 #' @param start A named list of numeric vectors, matrices and arrays, or one numeric vector; a fit of `em()`; or several
@@ -84,6 +90,7 @@
 #' - `starts`: data frame, `start`, `method`, `loglik`, `status`, `iterations`, `best`.
 #' - `calls`: how often the EM `step` and the `loglik` were called in the run that is reported.
 #' - `start`: the start of that run, in full. `space`: the coordinates. `functions`: yours.
+#' - `higher`: NULL, or what `em_warning_not_stationary` says: a list of `rise`, `label`, `value`.
 #' - `call`, `data`, `control`, and the other fields of every fit.
 #' @references
 #' Dempster, A. P., Laird, N. M. and Rubin, D. B. (1977). Maximum likelihood from incomplete data via the EM algorithm.
@@ -137,6 +144,8 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
     update = if (missing(update)) NULL else update, loglik = if (missing(loglik)) NULL else loglik,
     log_prior = log_prior, pack = pack, unpack = unpack, complete_loglik = complete_loglik
   ))
+  # evaluated here, so that an error is one of the call and of no function of ours
+  force(data)
   control <- check_closure_control(control)
   starts <- em_starts(start, control)
   space <- em_space(starts[[1L]]$theta, transform, pack, unpack)
@@ -151,18 +160,52 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
     em_warn(sprintf("The fit %s. Raise `max_iter`, or try another `acceleration`, in em_control().", fit$message),
             "not_converged")
   } else if (!fit$has_data || !is.null(fit$data)) {
-    warn_higher(em_higher_neighbour(fit))
+    fit$higher <- em_higher_neighbour(fit)
+    if (!is.null(fit$higher)) {
+      em_warn(paste("EM has converged, but", em_higher_note(fit)), "not_stationary", rise = fit$higher$rise)
+    }
+  }
+  if (isTRUE(run$slow)) {
+    em_warn(paste("Accelerated steps left the parameter space, and EM could not go on from there: the fit was made by",
+                  "plain steps. Tell em() what the space is by `transform`."), "not_accelerated")
   }
   fit
 }
 
-warn_higher <- function(higher) {
-  if (is.null(higher)) return(invisible())
-  em_warn(sprintf(paste0(
-    "EM has converged, but not to a maximum of the log-likelihood, which is higher by %s at %s = %s next to it. The ",
-    "steps climb another function: check that the M-step and `loglik` belong to the same model, and the M-step's divisors."
-  ), format(higher$rise, digits = 2L), higher$label, format(higher$value, digits = 7L)), "not_stationary",
-  rise = higher$rise)
+# What a higher log-likelihood next to the result of EM means.
+em_higher_note <- function(fit) {
+  higher <- fit$higher
+  found <- sprintf("not to a maximum of the log-likelihood, which is higher by %s at %s = %s next to it.",
+                   format(higher$rise, digits = 2L), higher$label, format(higher$value, digits = 7L))
+  bound <- em_unsaid_constraint(fit)
+  if (!is.null(bound)) {
+    return(paste(found, sprintf("That may be outside of the parameter space: %s, and `transform` does not say so.", bound)))
+  }
+  paste(found, "The steps climb another function: check that the M-step and `loglik` belong to the same model, and the",
+        "M-step's divisors.")
+}
+
+# A constraint that the estimates meet and no transform tells of, in words, or NULL.
+em_unsaid_constraint <- function(fit) {
+  if (!is.null(fit$functions$pack)) return(NULL)
+  elements <- if (is.list(fit$parameters)) fit$parameters else list(fit$parameters)
+  real <- split(fit$space$transform == "real", rep(seq_along(elements), lengths(elements)))
+  for (i in which(vapply(real, all, NA))) {
+    v <- elements[[i]]
+    name <- if (is.list(fit$parameters)) sprintf("`%s`", names(elements)[i]) else "the parameter vector"
+    sums <- if (is.matrix(v)) rowSums(v) else sum(v)
+    if (length(v) > 1L && all(v >= 0) && max(abs(sums - 1)) < 1e-8) {
+      return(paste(name, if (is.matrix(v)) "has rows that sum to 1" else "sums to 1"))
+    }
+    square <- length(dim(v)) %in% 2:3 && dim(v)[1L] == dim(v)[2L] && dim(v)[1L] > 1L
+    if (square && isTRUE(all.equal(v, aperm(v, c(2L, 1L, if (length(dim(v)) == 3L) 3L)), check.attributes = FALSE))) {
+      return(paste(name, "is symmetric"))
+    }
+  }
+  if (all(unlist(real)) && any(unlist(elements) > 0 & unlist(elements) < 1)) {
+    return("there may be constraints, such as a probability between 0 and 1")
+  }
+  NULL
 }
 
 # ---- arguments -----------------------------------------------------------------------------------

@@ -163,8 +163,7 @@ class RClosures final : public ModelClosures {
   RClosures(Caller& caller, const Shape& shape) : caller_(caller), shape_(shape) {}
 
   bool objective(const std::vector<double>& parameters, bool trial, Objective& value) override {
-    const Rcpp::Shield<SEXP> theta(shape_.as_r(parameters));
-    caller_.set("theta", theta);
+    at(parameters);
     have_statistics_ = false;
     Rcpp::RObject got;
     if (caller_.has(Part::kLoglik)) {
@@ -178,8 +177,11 @@ class RClosures final : public ModelClosures {
     return caller_.call(Part::kLogPrior, trial, got) && number(Part::kLogPrior, got, trial, value.log_prior);
   }
 
-  bool em_step(const std::vector<double>&, bool trial, std::vector<double>& next) override {
-    const Part part = caller_.has(Part::kUpdate) ? Part::kUpdate : Part::kMStep;
+  bool has_objective_alone() const override { return caller_.has(Part::kLoglik); }
+
+  bool em_step(const std::vector<double>& parameters, bool trial, std::vector<double>& next) override {
+    if (!have_statistics_) at(parameters);
+    const Part part = step_part();
     Rcpp::RObject value;
     if (part == Part::kMStep && !have_statistics_ && !e_step(trial, value)) return false;
     if (!caller_.call(part, trial, value)) return false;
@@ -190,7 +192,19 @@ class RClosures final : public ModelClosures {
     return shape_.as_flat(value, next) == Shape::Outcome::kFine;
   }
 
+  void step_outside(const std::vector<double>& next) override {
+    Rcpp::RObject value(shape_.as_r(next));
+    caller_.check(step_part(), value);
+  }
+
  private:
+  Part step_part() const { return caller_.has(Part::kUpdate) ? Part::kUpdate : Part::kMStep; }
+
+  void at(const std::vector<double>& parameters) {
+    const Rcpp::Shield<SEXP> theta(shape_.as_r(parameters));
+    caller_.set("theta", theta);
+  }
+
   bool e_step(bool trial, Rcpp::RObject& statistics) {
     if (!caller_.call(Part::kEStep, trial, statistics)) return false;
     caller_.set("stats", statistics);

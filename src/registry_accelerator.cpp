@@ -2,6 +2,7 @@
 #include "core/em/accel/anderson.h"
 #include "core/em/accel/none.h"
 #include "core/em/accel/squarem.h"
+#include "core/em/accel/subspace.h"
 
 namespace emkit {
 
@@ -17,6 +18,7 @@ const std::vector<AcceleratorEntry>& accelerator_registry() {
       {"none", make<NoAcceleration>},
       {"squarem", make<Squarem>},
       {"anderson", make<Anderson>},
+      {"subspace", make<Subspace>},
   };
   return table;
 }

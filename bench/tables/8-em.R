@@ -134,7 +134,7 @@ if (has("turboEM")) {
     }, 0))
     methods <- c("em", "squarem", "pem", "decme", "qn")
     counts <- c(
-      lapply(c(ours = "auto", "ours, squarem" = "squarem"), function(a) {
+      lapply(c(ours = "auto", "ours, anderson" = "anderson", "ours, squarem" = "squarem"), function(a) {
         vapply(starts, function(s) ours(model, s, best, a), c(steps = 0L, logliks = 0L))
       }),
       lapply(stats::setNames(nm = methods), function(m) {
@@ -153,10 +153,11 @@ if (has("turboEM")) {
     check(sprintf("%s: EM steps, at most turboEM's least", name),
           median["steps", "ours"] <= min(peers, na.rm = TRUE) && never[["ours"]] == 0,
           sprintf("%g, %s of turboEM %g", median["steps", "ours"], least, peers[[least]]))
+    # where a log-likelihood costs as much as a step
     both <- colSums(median)
     least <- names(which.min(both[methods]))
-    check(sprintf("%s: with log-likelihoods, at most turboEM's least", name),
-          both[["ours"]] <= min(both[methods], na.rm = TRUE),
-          sprintf("%g, %s of turboEM %g", both[["ours"]], least, both[[least]]))
+    check(sprintf("%s: with log-likelihoods, by \"anderson\", at most turboEM's least", name),
+          both[["ours, anderson"]] <= min(both[methods], na.rm = TRUE),
+          sprintf("%g, %s of turboEM %g", both[["ours, anderson"]], least, both[[least]]))
   }
 }

@@ -13,8 +13,8 @@ problems <- list(
   one_variable = contract_problem("V", "plain", "one")
 )
 
-test_that("the registry has the three accelerators of the package", {
-  expect_true(all(c("none", "squarem", "anderson") %in% names_of_accelerators))
+test_that("the registry has the accelerators of the package", {
+  expect_true(all(c("none", "squarem", "anderson", "subspace") %in% names_of_accelerators))
 })
 
 for (name in c(names_of_accelerators, "auto")) {

@@ -87,7 +87,7 @@ test_that("acceleration out of the parameter space is taken back", {
     inner(theta, data)
   }
   for (start in list(list(p = 0.9, mu = c(1, 3)), list(p = 0.99, mu = c(2, 6)), list(p = 0.01, mu = c(0.1, 2)))) {
-    for (acceleration in c("squarem", "anderson")) {
+    for (acceleration in c("squarem", "anderson", "subspace")) {
       fit <- em_fit_of(model, start = start, control = em_control(tol = 1e-13, acceleration = acceleration))
       expect_equal(fit$loglik, -1989.945859883, tolerance = 1e-10)
     }
@@ -105,4 +105,118 @@ test_that("an interrupt ends the fit and leaves the session able to fit again", 
                       interrupt = function(e) "interrupted")
   expect_identical(outcome, "interrupted")
   expect_identical(em_fit_of(model)$parameters, before$parameters)
+})
+
+# Steps and log-likelihoods that a fit takes to come within 1e-8 of the maximum.
+em_calls_to <- function(top, model, start, acceleration) {
+  steps <- logliks <- 0
+  needed <- NULL
+  em_fit_of(
+    list(
+      update = function(theta, data) {
+        steps <<- steps + 1
+        out <- model$m_step(model$e_step(theta, data), data)
+        if (is.null(needed) && model$loglik(out, data) > top - 1e-8) needed <<- c(steps, logliks)
+        out
+      },
+      loglik = function(theta, data) {
+        logliks <<- logliks + 1
+        model$loglik(theta, data)
+      },
+      data = model$data, transform = model$transform
+    ),
+    start = start, control = em_control(tol = 1e-13, acceleration = acceleration)
+  )
+  needed
+}
+
+test_that("a search on the log-likelihood saves steps of a slow model", {
+  model <- em_model_deaths_apart()
+  starts <- with_seed(11, replicate(20, list(p = stats::runif(1), mu = stats::runif(2, 0, 4)), simplify = FALSE))
+  calls <- lapply(c(anderson = "anderson", subspace = "subspace"), function(acceleration) {
+    vapply(starts, function(s) em_calls_to(-1989.945859883, model, s, acceleration), c(steps = 0, logliks = 0))
+  })
+  median <- sapply(calls, function(k) apply(k, 1, stats::median))
+  expect_lt(median["steps", "subspace"], 0.85 * median["steps", "anderson"])
+  expect_lt(median["logliks", "subspace"], 3 * median["logliks", "anderson"])
+})
+
+test_that("\"auto\" searches where the log-likelihood has a function of its own", {
+  expect_true("subspace" %in% em_fit_of(em_model_deaths_apart())$trace$step)
+  together <- em_model_deaths()
+  expect_null(together$loglik)
+  expect_true("anderson" %in% em_fit_of(together)$trace$step)
+  # and nothing changes where there is nothing to search
+  expect_equal(em_fit_of(together, control = em_control(acceleration = "subspace"))$trace$loglik,
+               em_fit_of(together, control = em_control(acceleration = "anderson"))$trace$loglik)
+})
+
+test_that("a step downhill does not hide behind the search", {
+  model <- em_model_deaths_apart()
+  right <- model$m_step
+  # away from where EM begins it goes the wrong way
+  model$m_step <- function(stats, data) {
+    out <- right(stats, data)
+    if (out$mu[2] > 2.6) out$mu <- out$mu + c(0.5, -0.5)
+    out
+  }
+  expect_error(em_fit_of(model), class = "em_error_non_monotone")
+})
+
+test_that("an accelerated step out of a space that nobody told of is no mistake of the M-step", {
+  model <- em_model_deaths_apart()
+  step <- function(v) unlist(model$m_step(model$e_step(list(p = v[1], mu = v[2:3]), model$data), model$data))
+  loglik <- function(v) suppressWarnings(model$loglik(list(p = v[1], mu = v[2:3]), model$data))
+  expect_warning(
+    fit <- em(c(0.6049332903, 3.131405348, 3.717015679), update = step, loglik = loglik,
+              control = em_control(acceleration = "anderson")),
+    "transform", class = "em_warning_not_accelerated")
+  expect_equal(fit$loglik, -1989.945859883, tolerance = 1e-8)
+  expect_setequal(fit$trace$step, c("start", "em"))
+})
+
+test_that("after plain steps that show more to gain the accelerator goes on", {
+  model <- em_model_deaths_apart()
+  fit <- em_fit_of(model, start = list(p = 0.4290, mu = c(1.9937, 0.7068)),
+                   control = em_control(acceleration = "squarem"))
+  expect_true(fit$converged)
+  expect_lt(fit$calls[["step"]], 150)
+  # without going on it took 4 accelerated steps, and 554 plain ones
+  expect_gt(mean(fit$trace$step == "squarem"), 0.05)
+})
+
+test_that("parameters outside of the space of their transform stop the fit", {
+  outside <- function(start, transform, step, pattern) {
+    expect_error(em(start, update = function(theta) step, loglik = function(theta) -sum(unlist(theta)^2) / 1e6,
+                    transform = transform), pattern, class = "em_error_closure_value")
+  }
+  outside(list(t = 0.5), "probability", list(t = 1.5), "`update` left the space .* iteration 1 `t` must be between 0")
+  outside(list(v = 1), "positive", list(v = -1), "`v` must be 0 or more, and `v` is -1")
+  outside(list(p = c(0.5, 0.5)), "simplex", list(p = c(2, 1)), "sum to 1, and the sum is 3")
+  outside(list(p = c(0.5, 0.5)), "simplex", list(p = c(-0.2, 1.2)), "`p\\[1\\]` is -0.2")
+  outside(list(p = rbind(c(0.5, 0.5), c(0.1, 0.9))), "simplex", list(p = rbind(c(0.5, 0.5), c(0.1, 0.8))),
+          "`p\\[2,1\\]` is 0.9")
+  outside(list(s = diag(2)), "covariance", list(s = matrix(c(1, 2, 2, 1), 2)), "positive semidefinite")
+  outside(list(s = diag(2)), "covariance", list(s = matrix(c(1, 0.5, 0.2, 1), 2)), "symmetric")
+  outside(list(s = diag(2)), "covariance", list(s = diag(c(1, -1))), "variance of -1")
+  # the gene frequencies of the ABO model with a division forgotten
+  model <- em_model_abo()
+  right <- model$m_step
+  model$m_step <- function(stats, data) list(genes = 1042 * right(stats, data)$genes)
+  expect_error(em_fit_of(model), "the sum is 1042", class = "em_error_closure_value")
+})
+
+test_that("the boundary of a space is in the space", {
+  fit <- em(list(p = 0.5), update = function(theta) list(p = 0), transform = "probability",
+            loglik = function(theta) stats::dbinom(0, 10, theta$p, log = TRUE))
+  expect_identical(fit$parameters$p, 0)
+})
+
+test_that("a constraint that no transform tells of is named", {
+  model <- em_model_abo()
+  model["transform"] <- list(NULL)
+  expect_warning(fit <- em_fit_of(model), "`genes` sums to 1", class = "em_warning_not_stationary")
+  expect_gt(fit$higher$rise, 0)
+  expect_match(paste(summary(fit)$report, collapse = " "), "higher by .* `genes` sums to 1")
+  expect_output(print(fit), "But not to a maximum")
 })

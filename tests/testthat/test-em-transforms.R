@@ -71,8 +71,22 @@ test_that("a start outside of the space is named", {
 
 test_that("parameters on the boundary are held, the others keep their coordinates", {
   space <- em_space(list(s = c(0.2, 0.5, 0.3), p = 0.5), c(s = "simplex", p = "probability"))
-  inside <- em_interior(space, c(0, 0.6, 0.4, 1))
+  unknown <- function(flat) NA_real_
+  inside <- em_interior(space, c(0, 0.6, 0.4, 1), unknown)
   expect_identical(inside$boundary, c(1L, 4L))
   expect_identical(lapply(inside$layout, `[[`, "at"), list(2:3))
-  expect_identical(em_interior(space, c(0, 0, 1, 0.5))$boundary, 1:3)
+  expect_identical(em_interior(space, c(0, 0, 1, 0.5), unknown)$boundary, 1:3)
+})
+
+test_that("a parameter that drifts to its bound is held there, one that does not matter is not", {
+  space <- em_space(list(v = 1, p = 0.5, s = c(0.2, 0.5, 0.3)),
+                    c(v = "positive", p = "probability", s = "simplex"))
+  flat <- c(1e-7, 1 - 1e-8, 1e-9, 0.6, 0.4 - 1e-9)
+  # counts of 0: the nearer to the bound, the better
+  falls <- function(f) 30 * log(f[2]) - 10 * f[1] - 20 * f[3] - (f[4] - 0.6)^2
+  expect_identical(em_interior(space, flat, falls)$boundary, c(1L, 2L, 3L))
+  expect_identical(em_interior(space, flat, function(f) -(f[4] / (f[4] + f[5]) - 0.6)^2)$boundary, integer())
+  # a small variance that the data determine
+  expect_identical(em_interior(space, replace(flat, 1, 1e-7), function(f) -50 * (log(f[1]) - log(1e-7))^2)$boundary,
+                   integer())
 })

@@ -69,3 +69,41 @@ test_that("a saddle point is called so", {
   fit <- em_fit_of(em_model_deaths(), start = list(p = 0.4, mu = c(2, 2)))
   expect_warning(suppressWarnings(vcov(fit), classes = "em_warning_not_identified"), class = "em_warning_not_a_maximum")
 })
+
+test_that("a fit all of whose parameters are at a bound has no standard errors, and says so", {
+  fit <- em(list(p = 0.5), update = function(theta) list(p = 0), transform = "probability",
+            loglik = function(theta) stats::dbinom(0, 10, theta$p, log = TRUE))
+  expect_warning(variance <- vcov(fit), "boundary", class = "em_warning_boundary")
+  expect_equal(variance, matrix(NA_real_, 1, 1, dimnames = list("p", "p")))
+  expect_match(summary(fit)$report[["estimate"]], "boundary")
+})
+
+test_that("a variance that EM is still taking to 0 is at its bound, and the rest has standard errors", {
+  # groups that differ less than chance would have it: the variance between them is 0
+  y <- matrix(with_seed(5, stats::rnorm(60)), 12)
+  y <- y - rowMeans(y) + with_seed(6, stats::rnorm(12, 0, 0.2))
+  n <- ncol(y)
+  fit <- quietly(em(
+    start = list(mu = 1, t2 = 1, s2 = 1),
+    e_step = function(theta) {
+      v <- 1 / (n / theta$s2 + 1 / theta$t2)
+      list(b = v * rowSums(y - theta$mu) / theta$s2, v = v)
+    },
+    m_step = function(s) {
+      mu <- mean(y - s$b)
+      list(mu = mu, t2 = mean(s$b^2) + s$v, s2 = mean((y - mu - s$b)^2) + s$v)
+    },
+    loglik = function(theta) {
+      m <- rowMeans(y)
+      sum(stats::dnorm(m, theta$mu, sqrt(theta$t2 + theta$s2 / n), log = TRUE)) - sum((y - m)^2) / (2 * theta$s2) -
+        length(m) * (n - 1) / 2 * log(theta$s2)
+    },
+    transform = c(t2 = "positive", s2 = "positive")
+  ))
+  expect_lt(fit$parameters$t2, 1e-4)
+  expect_warning(variance <- vcov(fit), "t2", class = "em_warning_boundary")
+  expect_true(is.na(variance["t2", "t2"]))
+  s2 <- mean((y - mean(y))^2)
+  expect_equal(variance["mu", "mu"], s2 / length(y), tolerance = 1e-3)
+  expect_equal(variance["s2", "s2"], 2 * s2^2 / length(y), tolerance = 1e-3)
+})

@@ -1,7 +1,7 @@
 # Reference values: Rao (1973); Titterington, Smith and Makov (1985); the rest by optimisers that know nothing of EM.
 
 test_that("the linkage data have Rao's estimate, with every accelerator", {
-  for (acceleration in c("auto", "squarem", "anderson")) {
+  for (acceleration in c("auto", "squarem", "anderson", "subspace")) {
     fit <- em_fit_of(em_model_linkage(), control = em_control(tol = 1e-14, acceleration = acceleration))
     expect_equal(fit$parameters, list(t = 0.6268214979), tolerance = 1e-10)
   }

@@ -4,12 +4,22 @@ linkage_with_bound <- function(...) {
   }, ...)
 }
 
+plane_with_bound <- function() {
+  em_fit_of(em_model_plane(), complete_loglik = function(theta, z, x) {
+    sum(sapply(1:2, function(k) {
+      root <- chol(theta$sigma[, , k])
+      u <- backsolve(root, t(x) - theta$mu[k, ], transpose = TRUE)
+      z[, k] * (log(theta$p[k]) - colSums(u^2) / 2 - sum(log(diag(root))))
+    }))
+  })
+}
+
 test_that("every plot draws and leaves par() alone", {
   fits <- list(exact = linkage_with_bound(), parabola = em_fit_of(em_model_plane()))
   for (fit in fits) for (type in c("trace", "starts", "bound", "rate")) {
     expect_equal(drawn(expect_invisible(plot(fit, type))), character(), info = type)
   }
-  expect_equal(drawn(plot(fits$parabola, "bound", direction = "mu[1,1]", main = "title", legend = FALSE)), character())
+  expect_equal(drawn(plot(plane_with_bound(), "bound", direction = "mu[1,1]", main = "title", legend = FALSE)), character())
 })
 
 test_that("the exact bound touches at the point, is below elsewhere, and is highest at the EM update", {
@@ -49,14 +59,14 @@ test_that("without the complete log-likelihood a parabola has value, slope and t
 })
 
 test_that("directions are parameters by name or coordinates", {
-  fit <- em_fit_of(em_model_plane())
+  fit <- plane_with_bound()
   d <- bound_data(fit, "mu[2,1]", at = 1)
   expect_identical(d$xlab, "mu[2,1]")
   expect_equal(diff(range(d$curves$x)) / diff(range(d$curves$step)), 1)
   expect_identical(bound_data(fit, as.numeric(1:11 == 3), at = 1)$xlab, "mu[2,1]")
   expect_error(bound_data(fit, "p[1]"), "mu\\[1,1\\]", class = "em_error_argument")
   expect_error(bound_data(fit, 1:3), "11 numbers", class = "em_error_argument")
-  expect_error(bound_data(fit, at = 5000), class = "em_error_nothing_to_plot")
+  expect_error(bound_data(em_fit_of(em_model_plane()), at = 5000), class = "em_error_nothing_to_plot")
 })
 
 test_that("the rate is the ratio of successive gains of plain EM", {
@@ -87,4 +97,17 @@ test_that("what is plotted is called a posterior if there is a log prior", {
   }, m_step = function(x, y) list(t = (x + y[4] + 1) / (x + sum(y[2:4]) + 1)))
   expect_true(has_log_prior(fit))
   expect_false(has_log_prior(em_fit_of(em_model_linkage())))
+})
+
+test_that("a line that misses the EM update needs the function that the M-step maximises", {
+  expect_error(bound_data(em_fit_of(em_model_plane()), "mu[2,1]", at = 1), "complete_loglik",
+               class = "em_error_nothing_to_plot")
+  expect_false(bound_data(em_fit_of(em_model_plane()), at = 1)$exact)
+})
+
+test_that("a bound that crosses the log-likelihood is reported", {
+  wrong <- em_fit_of(em_model_linkage(), start = list(t = 0.1), complete_loglik = function(theta, x, y) {
+    3 * (x + y[4]) * log(theta$t) + (y[2] + y[3]) * log(1 - theta$t)
+  })
+  expect_warning(bound_data(wrong, at = 0), "complete_loglik", class = "em_warning_not_a_bound")
 })

@@ -12,6 +12,7 @@ namespace emkit {
 struct StepContext {
   int iteration;      // accepted steps so far
   double gain;        // of the last accepted step, relative to 1 + |objective|; infinity at the start
+  double objective;   // at the last accepted point
   bool plain;         // the loop wants a plain EM step (it is testing for convergence)
 };
 

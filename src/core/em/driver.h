@@ -25,11 +25,12 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
   constexpr double kPlainSlack = 1e-10;
   constexpr double kAcceleratedSlack = 1e-13;
   constexpr int kConfirmationSteps = 3;  // the plain steps in a row that the stopping rule needs
+  constexpr int kStepsBetween = 6;       // the accelerator's own, after plain steps that showed that there is more to gain
 
   EmResult result;
   ConvergenceMonitor monitor(control);
   Accelerator::Step step = Accelerator::Step::kPlain;
-  int confirming = 0;
+  int confirming = 0, until_next = 0;
   double gain = std::numeric_limits<double>::infinity();
 
   auto finish = [&](Status status) {
@@ -75,14 +76,17 @@ inline EmResult run_em(EmModel& model, Accelerator& accelerator, const EmControl
     if (!first) {
       if (monitor.converged(last, now.value(), accelerated, rounding)) return finish(Status::kConverged);
       gain = monitor.last_gain() / (1.0 + std::abs(now.value()));
-      if (confirming > 0)
-        --confirming;
-      else if (monitor.nearly())
+      if (confirming > 0) {
+        if (--confirming == 0) until_next = kStepsBetween;
+      } else if (until_next > 0) {
+        --until_next;
+      } else if (monitor.nearly()) {
         confirming = kConfirmationSteps;
+      }
     }
     if (result.iterations >= control.max_iter) return finish(Status::kMaxIter);
 
-    step = accelerator.advance(model, {result.iterations, gain, confirming > 0});
+    step = accelerator.advance(model, {result.iterations, gain, now.value(), confirming > 0});
     if (step == Accelerator::Step::kFailed) return finish(Status::kDegenerate);
   }
 }

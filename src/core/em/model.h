@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 
 namespace emkit {
@@ -33,6 +34,11 @@ class EmModel {
 
   // Makes the expected statistics at the current parameters and returns the objective there.
   virtual Objective e_step() = 0;
+
+  // The objective at the current parameters without the statistics (NaN where there is none), in models that can tell it
+  // for less than an e_step() costs.
+  virtual bool has_objective_alone() const { return false; }
+  virtual double objective_alone() { return std::numeric_limits<double>::quiet_NaN(); }
 
   // Replaces the parameters by those that maximise (or at least raise) the expected complete-data objective.
   // False, with the parameters unchanged, when there are none: degeneracy() then says why.

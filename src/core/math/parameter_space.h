@@ -22,6 +22,8 @@ class ParameterSpace {
   virtual bool pack(const std::vector<double>& parameters, double* point) const = 0;
   // False, with the parameters unchanged, when the point has no parameters (beyond the range of doubles).
   virtual bool unpack(const double* point, std::vector<double>& parameters) const = 0;
+  // Whether the parameters lie in their space or, but for rounding, on its boundary.
+  virtual bool contains(const std::vector<double>&) const { return true; }
 };
 
 enum class Transform { kReal, kPositive, kProbability, kSimplex, kCovariance };
@@ -61,7 +63,40 @@ class TransformedSpace final : public ParameterSpace {
     return true;
   }
 
+  bool contains(const std::vector<double>& parameters) const override {
+    return std::all_of(blocks_.begin(), blocks_.end(),
+                       [&](const TransformBlock& b) { return contains_block(b, parameters); });
+  }
+
  private:
+  static constexpr double kSlack = 1e-6;  // of a sum, a probability, or relative to the largest entry
+
+  static bool contains_block(const TransformBlock& b, const std::vector<double>& parameters) {
+    if (b.transform == Transform::kReal) return true;
+    if (b.transform == Transform::kCovariance) return contains_covariance(b, parameters);
+    double sum = 0.0;
+    for (size_t i : b.at) {
+      const double v = parameters[i];
+      sum += v;
+      if (b.transform == Transform::kPositive ? v < 0.0 : v < -kSlack || v > 1.0 + kSlack) return false;
+    }
+    return b.transform != Transform::kSimplex || std::abs(sum - 1.0) <= kSlack;
+  }
+
+  static bool contains_covariance(const TransformBlock& b, const std::vector<double>& parameters) {
+    const size_t d = dimension(b);
+    Eigen::MatrixXd a(static_cast<Eigen::Index>(d), static_cast<Eigen::Index>(d));
+    for (size_t i = 0; i < b.at.size(); ++i) a.data()[i] = parameters[b.at[i]];
+    const Eigen::VectorXd root = a.diagonal().cwiseMax(0.0).cwiseSqrt();
+    if (a.diagonal().minCoeff() < 0.0) return false;
+    // correlations, so that units do not matter
+    const Eigen::VectorXd unit = (root.array() > 0.0).select(root.array().inverse(), 0.0);
+    a = unit.asDiagonal() * a * unit.asDiagonal();
+    if ((a - a.transpose()).cwiseAbs().maxCoeff() > kSlack) return false;
+    a.diagonal().array() += kSlack;
+    return a.llt().info() == Eigen::Success;
+  }
+
   static size_t dimension(const TransformBlock& b) {
     return static_cast<size_t>(std::lround(std::sqrt(static_cast<double>(b.at.size()))));
   }

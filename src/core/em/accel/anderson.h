@@ -11,7 +11,7 @@ namespace emkit {
 
 // With G the EM map, g_i = G(v_i) and f_i = g_i - v_i, the proposal is g_t - sum_j c_j (g_{j+1} - g_j), where c makes
 // f_t - sum_j c_j (f_{j+1} - f_j) least in norm: the secant equations of the last few steps solved at once.
-class Anderson final : public Accelerator {
+class Anderson : public Accelerator {
  public:
   Step advance(EmModel& model, const StepContext& context) override {
     if (extrapolated_) rejected_ = 0;
@@ -37,12 +37,13 @@ class Anderson final : public Accelerator {
       residual_ = residual;
     }
     point_ = image;
-    // The first steps from a start are large and curved: extrapolating them gains little and may leave the basin.
-    if (context.plain || context.iteration < kWarmUp || context.gain > kLargestGain || image_steps_.empty())
-      return Step::kPlain;
+    if (context.plain || image_steps_.empty() || !ready(model, context)) return Step::kPlain;
     Eigen::VectorXd proposal = image - correction();
+    if (proposal.allFinite()) improve(model, context, image - residual_, image, proposal);
+    if (proposal == image && model.unpack(image.data())) return Step::kPlain;
     if (!proposal.allFinite() || !model.unpack(proposal.data())) {
       forget();
+      if (!model.unpack(image.data())) return Step::kFailed;
       point_ = image;
       return Step::kPlain;
     }
@@ -66,6 +67,16 @@ class Anderson final : public Accelerator {
     extrapolated_ = false;
     forget();
   }
+
+ protected:
+  // The first steps from a start are large and curved: extrapolating them gains little and may leave the basin.
+  virtual bool ready(const EmModel&, const StepContext& context) const {
+    return context.iteration >= kWarmUp && context.gain <= kLargestGain;
+  }
+
+  // May put a better point in place of `proposal`, at the price of moving the model.
+  virtual void improve(EmModel&, const StepContext&, const Eigen::VectorXd& /* from */,
+                       const Eigen::VectorXd& /* image */, Eigen::VectorXd& /* proposal */) {}
 
  private:
   // The ridge keeps c bounded when the stored steps are nearly dependent.
