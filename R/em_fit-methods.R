@@ -93,7 +93,8 @@ update.em_fit <- function(object, formula., ..., evaluate = TRUE) {
   if (!missing(formula.)) {
     if (is.null(object$formula)) {
       em_abort(
-        "`formula.` can only change a fit that was made from a formula; pass new data as `x`.",
+        sprintf("`formula.` can only change a fit that was made from a formula; pass new data as `%s`.",
+                if (inherits(object, "em")) "data" else "x"),
         "argument", argument = "formula."
       )
     }

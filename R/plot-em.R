@@ -9,9 +9,10 @@
 #' * `"bound"`: how EM works. Along one line through an early point of the run: the log-likelihood, and the lower bound
 #'   that the E-step at that point makes. They touch there; the M-step goes to the top of the bound, and where the bound
 #'   rises the log-likelihood rises at least as much. With `complete_loglik` in [em()] the bound is exact:
-#'   \eqn{Q(\theta; s_t) - Q(\theta_t; s_t) + \ell(\theta_t)}. Without, the parabola is drawn that shares with the bound
-#'   what is known of it: value and slope at the point (by Fisher's identity those of the log-likelihood) and the place
-#'   of its maximum, the EM update.
+#'   \eqn{Q(\theta; s_t) - Q(\theta_t; s_t) + \ell(\theta_t)}; one that crosses the log-likelihood is a warning of class
+#'   `em_warning_not_a_bound`. Without, the parabola is drawn that shares with the bound, on the line through the EM
+#'   update, what is known of it: value and slope at the point (by Fisher's identity those of the log-likelihood) and the
+#'   place of its maximum, the update.
 #' * `"rate"`: what share of the gain of the step before each plain EM step gains, from the best start. It settles at
 #'   the square of the rate at which the parameters converge, the largest fraction of missing information.
 #'
@@ -19,7 +20,7 @@
 #' @param type What to plot. Default `"trace"`.
 #' @param direction For `"bound"`: NULL (default), from the point through its EM update; the name of a parameter (see
 #'   [coef()]) that is moved while the others stay, if it has a coordinate of its own; or a numeric vector, a direction
-#'   in the coordinates of `transform`.
+#'   in the coordinates of `transform`. Directions that miss the EM update need `complete_loglik`.
 #' @param at For `"bound"`: whole number >= 0, the plain EM steps from the start to the point. Default 0 or 1, whichever
 #'   shows more. For `"rate"`: how many steps are taken; default 50.
 #' @param legend TRUE (default): explain the lines.
@@ -92,11 +93,15 @@ bound_data <- function(fit, direction = NULL, at = NULL, n = 201L) {
   bound <- if (exact) {
     bound_exact(fit, stats, theta, f$log_prior, along, l0)
   } else {
+    if (!line$through) {
+      em_abort(paste("Where the EM update is not on the line, nothing is known of the bound without the function",
+                     "`complete_loglik` of em(). Give it, or leave `direction` out."), "nothing_to_plot")
+    }
     h <- 1e-4
     slope <- (8 * (loglik(h) - loglik(-h)) - (loglik(2 * h) - loglik(-2 * h))) / (12 * h)
     if (!isTRUE(slope * line$update > 0)) {
-      em_abort(paste("Along this direction the EM update says nothing of the bound. Give em() the function",
-                     "`complete_loglik`, or leave `direction` out."), "nothing_to_plot")
+      em_abort(paste("The log-likelihood does not rise towards the EM update at this point, so that there is no bound",
+                     "to show. Choose an earlier `at`."), "nothing_to_plot")
     }
     function(s) l0 + slope * s - slope / line$update * s^2 / 2
   }
@@ -106,9 +111,19 @@ bound_data <- function(fit, direction = NULL, at = NULL, n = 201L) {
                loglik = vapply(s, loglik, 0), bound = vapply(s, bound, 0))
   }
   curves <- evaluate(steps)
+  if (exact) warn_no_bound(curves, l0)
   list(curves = curves[is.finite(curves$x), ], here = evaluate(0), update = evaluate(line$update), exact = exact,
        through = line$through, at = at,
        xlab = if (is.null(line$label)) "step (0: the current point, 1: its EM update)" else line$label)
+}
+
+# A bound that crosses what it bounds is none.
+warn_no_bound <- function(curves, l0) {
+  above <- max(curves$bound - curves$loglik, -Inf, na.rm = TRUE)
+  if (above <= 1e-7 * (1 + abs(l0))) return(invisible())
+  em_warn(sprintf(paste("The curve of `complete_loglik` is above the log-likelihood, by up to %s: it is not the expected",
+                        "complete-data log-likelihood of this model, up to a constant."), format(above, digits = 2L)),
+          "not_a_bound")
 }
 
 # Coordinates of any point of the space (em_chart() has those around the estimate).
@@ -273,7 +288,7 @@ rate_data <- function(fit, n) {
 rate_note <- function(d) {
   last <- d$rate[nrow(d)]
   sprintf("last %s: about %s of the information is missing", format(round(last, 3), nsmall = 3),
-          format(round(sqrt(max(0, min(last, 1))), 2), nsmall = 2))
+          format(round(sqrt(max(0, min(last, 1))), 3), nsmall = 3))
 }
 
 plot_rate <- function(fit, n, look) {

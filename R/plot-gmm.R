@@ -491,17 +491,18 @@ plot_trace <- function(fit, look) {
     limits <- if (any(shown)) range(value[shown]) else c(0.1, 1)
     arguments <- utils::modifyList(
       list(xlim = range(table$iteration), ylim = limits, xlab = "iteration", ylab = "", las = 1,
-           log = log, yaxt = if (log == "y") "n" else "s", cex.axis = 0.85),
+           log = log, xaxt = "n", yaxt = if (log == "y") "n" else "s", cex.axis = 0.85),
       look$more
     )
     do.call(graphics::plot.default, c(list(x = NA, y = NA, type = "n"), arguments))
+    graphics::axis(1, at = unique(round(pretty(arguments$xlim))), cex.axis = arguments$cex.axis)
     if (log == "y") {
       powers <- pretty(log10(limits), 5)
       powers <- unique(round(powers))
       graphics::axis(2, at = 10^powers, las = 1, cex.axis = 0.85,
                      labels = parse(text = paste0("10^", powers)))
     }
-    graphics::lines(table$iteration, value, col = "grey60")
+    graphics::lines(table$iteration[shown], value[shown], col = "grey60")
     many <- nrow(table) > 150
     graphics::points(table$iteration, value, pch = symbol[as.character(table$step)],
                      col = colour[as.character(table$step)],

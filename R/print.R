@@ -50,7 +50,8 @@ format_gain <- function(gain, objective, digits = 2L) {
 
 # Log-likelihoods and criteria: two decimals, which is what differences are judged by.
 format_loglik <- function(x, decimals = 2L) {
-  ifelse(is.na(x), "-", formatC(x, format = "f", digits = decimals, big.mark = ""))
+  # no -0.00
+  ifelse(is.na(x), "-", formatC(round(x, decimals) + 0, format = "f", digits = decimals, big.mark = ""))
 }
 
 # p-values as `= 0.013` or `< 0.001`, ready to follow a `p`.
