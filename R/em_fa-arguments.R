@@ -263,6 +263,20 @@ fa_starts <- function(start, q, p, data, control) {
     lapply(seq_len(n_starts - 1L), function(i) list(method = "random", key = draw_key())))
 }
 
+# The default start for incomplete data, made the analysis of the unrestricted normal distribution where that has an
+# estimate: it has much the same maxima, and several of its starts take less time than a step on the incomplete data.
+fa_start_of_saturated <- function(start, saturated, q, type, n, control, threads, most = 10L) {
+  if (is.null(saturated$covariance) || type == "ppca") return(start)
+  whole <- list(mean = saturated$mean, covariance = saturated$covariance, x = NULL, weights = NULL, n = n,
+                missing = FALSE)
+  p <- length(saturated$mean)
+  control$n_starts <- min(most, control$n_starts)
+  run <- run_fa(whole, q, type, fa_starts(list(), q, p, whole, control), control, threads)
+  if (run$status == "degenerate" || is.null(run$parameters)) return(start)
+  c(start, list(mean = as.double(run$parameters$mean), loadings = matrix(run$parameters$loadings, p),
+                uniquenesses = as.double(run$parameters$uniquenesses)))
+}
+
 # Variances of the variables, divisor n, from the observed cells.
 fa_variances <- function(data) {
   if (!is.null(data$covariance)) return(diag(data$covariance))

@@ -10,6 +10,9 @@
 #' Complete data enter through their covariance matrix alone (or, where there are many variables, are used as an
 #' operator that never forms it). The EM algorithm of Rubin and Thayer (1982), with conditional maximisation for the
 #' uniquenesses, is accelerated (see [em_control()]), never goes downhill, and is finished by Newton steps.
+#' With missing values and up to 64 variables EM has the missing cells as missing data: each of its steps is a factor
+#' analysis of the expected covariance matrix. With more variables, or fewer than twice as many rows, the factors alone
+#' are the missing data.
 #' The estimates do not depend on the units of the data: they are those of the covariance and of the correlation matrix.
 #'
 #' @section Rotation:
@@ -173,10 +176,15 @@ fit_fa <- function(input, spec, call) {
   counts <- check_n_factors(spec$n_factors, spec$default_n, p, data$n_distinct, spec$type)
   rotation <- resolve_rotation(spec$rotation)
   start <- check_fa_start(spec$start, input$variables, if (length(counts) == 1L) counts, data)
+  saturated <- if (data$missing) fa_saturated(data, NULL, control, threads)
   runs <- lapply(counts, function(q) {
-    run_fa(data, q, spec$type, fa_starts(start, q, p, data, control), control, threads)
+    starts <- fa_starts(start, q, p, data, control)
+    if (starts[[1L]]$method == "default") {
+      starts[[1L]] <- fa_start_of_saturated(starts[[1L]], saturated, q, spec$type, data$n, control, threads)
+    }
+    run_fa(data, q, spec$type, starts, control, threads)
   })
-  saturated <- fa_saturated(data, runs[[1L]], control, threads)
+  if (!data$missing) saturated <- fa_saturated(data, runs[[1L]], control, threads)
   selection <- fa_selection(counts, runs, p, spec$type, data$n, saturated)
   if (!any(is.finite(selection$BIC))) {
     which <- if (length(counts) == 1L) count_of(counts, "factor") else "all numbers of factors that were tried"

@@ -123,6 +123,87 @@ test_that("the fit is a maximum and no numerical search finds a higher one nearb
   expect_equal(abs(fa_covariance(fit$parameters)), abs(fa_covariance(as_parameters(found$par, 5, 1))), tolerance = 1e-3)
 })
 
+# The observed log-likelihood of rows and its gradient by the coordinates of as_vector(), by definition.
+dense_objective <- function(x, q) {
+  p <- ncol(x)
+  seen <- lapply(seq_len(nrow(x)), function(i) which(!is.na(x[i, ])))
+  evaluate <- function(v) {
+    at <- as_parameters(v, p, q)
+    sigma <- fa_covariance(at)
+    value <- 0
+    by_mean <- numeric(p)
+    by_sigma <- matrix(0, p, p)
+    for (i in seq_along(seen)) {
+      o <- seen[[i]]
+      root <- chol(sigma[o, o, drop = FALSE])
+      precision <- chol2inv(root)
+      z <- x[i, o] - at$mean[o]
+      w <- drop(precision %*% z)
+      value <- value - length(o) / 2 * log(2 * pi) - sum(log(diag(root))) - sum(z * w) / 2
+      by_mean[o] <- by_mean[o] + w
+      by_sigma[o, o] <- by_sigma[o, o] + (tcrossprod(w) - precision) / 2
+    }
+    list(value = value, gradient = c(by_mean, 2 * by_sigma %*% at$loadings, diag(by_sigma) * at$uniquenesses))
+  }
+  list(value = function(v) evaluate(v)$value, gradient = function(v) evaluate(v)$gradient)
+}
+
+test_that("with more factors than the data show the maximum is found, in few steps", {
+  # With the factors as missing data EM takes 300 to 16000 steps here.
+  for (case in list(c(102, 2), c(102, 3), c(110, 3), c(124, 3))) {
+    x <- simulate_factors(250, 8, 1, 0.15, case[1])
+    q <- case[2]
+    for (accelerator in c("none", "anderson")) {
+      fit <- fit_missing(x, q, accelerator = accelerator)
+      expect_identical(fit$status, "converged")
+      expect_lt(fit$evaluations, 120)
+      expect_gt(min(diff(fit$trace_loglik)), -1e-9)
+    }
+    expect_equal(fit$loglik, sum(dense_loglik(x, replace(fit$parameters, "uniquenesses", list(pmax(
+      fit$parameters$uniquenesses, 1e-9))))), tolerance = 1e-8)
+    objective <- dense_objective(x, q)
+    near <- fit$parameters
+    near$uniquenesses <- pmax(near$uniquenesses, 1e-3)
+    start <- as_vector(near)
+    start <- start + with_seed(1, stats::rnorm(length(start), sd = 0.02))
+    found <- stats::optim(start, function(v) -objective$value(v), function(v) -objective$gradient(v), method = "L-BFGS-B",
+                          lower = c(rep(-Inf, 8 + 8 * q), rep(-12, 8)), control = list(maxit = 300, lmm = 20, factr = 1e3))
+    expect_gte(fit$loglik, -found$value - 1e-6)
+    expect_equal(fit$loglik, -found$value, tolerance = 1e-5)
+    slope <- objective$gradient(as_vector(replace(fit$parameters, "uniquenesses", list(pmax(
+      fit$parameters$uniquenesses, 1e-9)))))
+    expect_lt(max(abs(slope)), 1e-4)
+  }
+})
+
+test_that("EM with missing cells and EM with missing factors reach the same maxima", {
+  # What is missing data depends on the sum of the weights.
+  light <- function(x, q, ...) {
+    fit <- fit_missing(x, q, weights = rep(0.01, nrow(x)), ...)
+    fit$loglik <- 100 * fit$loglik
+    fit$trace_loglik <- 100 * fit$trace_loglik
+    fit
+  }
+  cases <- list(list(simulate_factors(300, 6, 2, 0.15, 21), 2, "fa"), list(with_holes(mtcars, 0.15, 1), 2, "fa"),
+                list(with_holes(swiss, 0.1, 4), 1, "fa"), list(with_holes(iris[, 1:4], 0.2, 3), 2, "ppca"),
+                # patterns of many rows
+                list(rbind(as.matrix(iris[, 1:4]), cbind(as.matrix(iris[, 1:3]), NA)), 1, "fa"))
+  for (case in cases) {
+    cells <- fit_missing(case[[1]], case[[2]], type = case[[3]])
+    factors <- light(case[[1]], case[[2]], type = case[[3]])
+    expect_equal(cells$loglik, factors$loglik, tolerance = 1e-9)
+    expect_equal(fa_covariance(cells$parameters), fa_covariance(factors$parameters), tolerance = 1e-5)
+    expect_lte(cells$evaluations, factors$evaluations)
+    expect_gt(min(diff(factors$trace_loglik)), -1e-9)
+  }
+  # Zero uniquenesses
+  x <- with_holes(swiss, 0.1, 4)
+  cells <- fit_missing(x, 2, starts = random_starts(20))
+  factors <- light(x, 2, starts = random_starts(20))
+  expect_identical(factors$heywood, cells$heywood)
+  expect_equal(factors$loglik, cells$loglik, tolerance = 1e-8)
+})
+
 test_that("one factor agrees with lavaan's full-information maximum likelihood", {
   skip_if_not_installed("lavaan")
   x <- simulate_factors(150, 5, 1, 0.2, 11, sd = 0.9)

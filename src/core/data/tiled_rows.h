@@ -198,4 +198,27 @@ class TiledRows {
   Eigen::VectorXd weight_, sum_, square_;
 };
 
+// Which variables each row of the tiles lacks, ascending; none for rows without weight.
+class MissingCells {
+ public:
+  MissingCells() = default;
+  explicit MissingCells(const TiledRows& data) {
+    begin_.reserve(data.n_tiles() * kTileRows + 1);
+    begin_.push_back(0);
+    for (size_t t = 0; t < data.n_tiles(); ++t)
+      for (size_t i = 0; i < kTileRows; ++i) {
+        for (size_t j = 0; j < data.d() && data.weights(t)[i] > 0.0; ++j)
+          if (std::isnan(data.tile(t)[j * kTileRows + i])) variables_.push_back(static_cast<unsigned>(j));
+        begin_.push_back(variables_.size());
+      }
+  }
+
+  const unsigned* begin(size_t tile, size_t row) const { return variables_.data() + begin_[tile * kTileRows + row]; }
+  const unsigned* end(size_t tile, size_t row) const { return variables_.data() + begin_[tile * kTileRows + row + 1]; }
+
+ private:
+  std::vector<size_t> begin_;
+  std::vector<unsigned> variables_;
+};
+
 }  // namespace emkit

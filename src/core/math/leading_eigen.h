@@ -23,6 +23,11 @@ inline Eigenpairs all_eigenpairs(const MatrixXd& a) {
   return {solver.eigenvalues().reverse(), solver.eigenvectors().rowwise().reverse()};
 }
 
+// Loadings on q principal components, of what their variances exceed `rest` by (Tipping & Bishop 1999).
+inline MatrixXd principal_loadings(const Eigenpairs& pairs, Index q, double rest) {
+  return pairs.vectors.leftCols(q) * (pairs.values.head(q).array() - rest).max(0.0).sqrt().matrix().asDiagonal();
+}
+
 // Block Krylov spaces with Rayleigh-Ritz and thick restarts (as in Saad 2011, Numerical Methods for Large Eigenvalue
 // Problems, chapters 6 and 7). A good first block (`warm`, of the point before) leaves little to do.
 template <class Apply>

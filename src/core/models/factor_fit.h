@@ -168,8 +168,7 @@ inline FactorFitResult fit_principal_components(const FactorMoments& moments, In
   }
   out.fitted = true;
   out.parameters.uniquenesses = VectorXd::Constant(p, rest);
-  out.parameters.loadings =
-      pairs.vectors.leftCols(q) * (pairs.values.head(q).array() - rest).max(0.0).sqrt().matrix().asDiagonal();
+  out.parameters.loadings = principal_loadings(pairs, q, rest);
   const double d = static_cast<double>(p);
   out.run.objective.loglik = -0.5 * n * (d * kLog2Pi + pairs.values.head(q).array().log().sum() +
                                          (d - static_cast<double>(q)) * std::log(rest) + d);

@@ -6,15 +6,21 @@
 #include "../em/model.h"
 #include "../parallel/reduce.h"
 #include "../parallel/space_pool.h"
+#include "factor_completed.h"
 #include "factor_missing_sweep.h"
 
 namespace emkit {
 
-enum class FactorNoise { kFree, kCommon };  // one uniqueness for each variable, or the same for all (ppca)
-
-// EM with the factors alone as missing data (formulas.Rmd, (U1) to (U6); Rubin & Thayer 1982, for the cells that each
-// row observes): given the factors the variables separate, each being regressed on them over the rows that observe it.
-// No p x p matrix is formed except the scatter of patterns that have more rows than variables. The factors' mean and
+// EM in one of two forms, whichever takes less time (unless told which).
+//
+// The missing cells alone are missing data (formulas.Rmd, (U9), (U10)): the M-step is the maximum likelihood factor
+// analysis of the expected covariance matrix, by Newton's method (factor_completed.h). Its rate is the fraction of the
+// information that the missing cells take away, however flat the likelihood is; EM with missing factors needs thousands
+// of steps where there are more factors than the data show.
+//
+// The factors are missing data too ((U1) to (U6); Rubin & Thayer 1982, for the cells that each row
+// observes): given the factors the variables separate, each being regressed on them over the rows that observe it. No
+// p x p matrix is formed except the scatter of patterns that have more rows than variables. The factors' mean and
 // covariance are free in the M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing.
 // A small uniqueness crawls under EM; it moves to the maximum of the observed likelihood given all else instead (ECME,
 // Liu & Rubin 1994), which may be the bound.
@@ -27,8 +33,20 @@ class FactorMissing final : public EmModel {
   static constexpr double kBound = 1e-7;
 
   FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, int threads)
-      : data_(data), q_(q), noise_(noise), threads_(threads) {
+      : FactorMissing(data, q, noise, cheaper(data), threads) {}
+  FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, FactorLatent latent, int threads)
+      : data_(data), q_(q), noise_(noise), latent_(latent), threads_(threads) {
+    if (latent == FactorLatent::kCells) missing_ = MissingCells(data);
     cut_tasks();
+  }
+
+  // Where a whole factor analysis takes little beside a sweep. With few rows the sweeps are so cheap that their number
+  // does not matter.
+  static FactorLatent cheaper(const TiledRows& data) {
+    constexpr double kRows = 2.0;  // for each variable
+    constexpr size_t kVariables = 64;
+    return data.d() <= kVariables && data.n() >= kRows * static_cast<double>(data.d()) ? FactorLatent::kCells
+                                                                                      : FactorLatent::kFactors;
   }
 
   const TiledRows& data() const { return data_; }
@@ -40,23 +58,24 @@ class FactorMissing final : public EmModel {
     if (!state.finite()) return false;
     for (Index j = 0; j < data_.weight().size(); ++j)
       if (!(data_.weight()(j) > 0.0)) {
-        unobserved_ = static_cast<size_t>(j);
+        singular_ = static_cast<size_t>(j);
         return false;
       }
     point_ = state;
     plain_.mean.resize(0);
+    moved_face_ = false;
     return true;
   }
   const State& state() const { return point_; }
 
   Objective e_step() override {
-    const FactorMissingSweep sweep(data_, point_, noise_ == FactorNoise::kFree ? kSmall : 0.0);
+    const FactorMissingSweep sweep(data_, missing_, point_, latent_, noise_ == FactorNoise::kFree ? kSmall : 0.0);
     targets_ = sweep.targets();
     for (size_t k = 0; k < targets_.size(); ++k)
       innovations_[k].reset(data_.n_tiles() * kTileRows + data_.groups().size());
     const size_t p = data_.d();
     parallel_tasks(tasks_.size(), use_threads(), [&](size_t k) { run(tasks_[k], sweep); });
-    total_.reset(p, q_);
+    total_.reset(latent_, p, q_);
     for (const Task& task : tasks_) total_.add(task.sums);
     Objective o;
     double log_psi = 0.0, squares = 0.0;
@@ -74,32 +93,8 @@ class FactorMissing final : public EmModel {
   }
 
   bool m_step() override {
-    State next = point_;
-    double residual = 0.0, cells = 0.0;
     move_ = 0.0;
-    for (Index j = 0; j < next.mean.size(); ++j) {
-      const double n = data_.weight()(j), rss = regress(j, next);
-      if (!std::isfinite(rss)) return false;
-      residual += rss;
-      cells += n;
-      if (next.uniquenesses(j) > 0.0) next.uniquenesses(j) = std::max(rss / n, kBound);
-    }
-    if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(std::max(residual / cells, kBound));
-    reduce_factors(next);
-    if (!next.finite()) return false;
-    plain_.mean.resize(0);
-    State profiled = next;
-    bool changed = false;
-    for (size_t k = 0; k < targets_.size(); ++k) {
-      double& psi = profiled.uniquenesses(static_cast<Index>(targets_[k]));
-      const double best = profile(innovations_[k], point_.uniquenesses(static_cast<Index>(targets_[k])));
-      changed = changed || best != psi;
-      psi = best;
-    }
-    move_ = distance(point_, profiled);
-    if (changed) plain_ = std::move(next);
-    point_ = std::move(profiled);
-    return true;
+    return latent_ == FactorLatent::kCells ? analyse() : regress_all();
   }
 
   // The maxima over single uniquenesses need not go uphill together: back to the M-step.
@@ -110,9 +105,10 @@ class FactorMissing final : public EmModel {
     return true;
   }
 
-  // Mean, loadings and log(psi + c): a uniqueness near its bound is not far away.
+  // Mean, loadings and log(psi + c): a uniqueness near its bound is not far away. None after a step to or from 0.
   size_t n_packed() const override { return data_.d() * (1 + q_) + (noise_ == FactorNoise::kFree ? data_.d() : 1); }
   bool pack(double* out) const override {
+    if (moved_face_) return false;
     out = std::copy(point_.mean.data(), point_.mean.data() + point_.mean.size(), out);
     out = std::copy(point_.loadings.data(), point_.loadings.data() + point_.loadings.size(), out);
     const size_t n = noise_ == FactorNoise::kFree ? data_.d() : 1;
@@ -143,20 +139,20 @@ class FactorMissing final : public EmModel {
     double cells = 0.0;
     for (Index j = 0; j < point_.mean.size(); ++j)
       if (noise_ == FactorNoise::kCommon || point_.uniquenesses(j) < kSmall) cells += data_.weight()(j);
-    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least_, kBound);
+    return 8.0 * std::numeric_limits<double>::epsilon() * cells / std::max(least_, kNothing);
   }
 
   Degeneracy degeneracy() const override {
     Degeneracy d;
     d.kind = Degeneracy::Kind::kSingular;
-    d.component = unobserved_;
+    d.component = singular_;
     return d;
   }
 
   // Length of the last m_step(), in standard errors that complete data would have, about.
   double last_move() const { return move_; }
 
-  // After e_step(): the score of mean, loadings (column by column) and log uniquenesses (one, where they are common),
+  // After e_step(), where the factors are what is missing: the score of mean, loadings (column by column) and log uniquenesses (one, where they are common),
   // by Fisher's identity.
   VectorXd score() const {
     const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
@@ -203,7 +199,8 @@ class FactorMissing final : public EmModel {
       return o * o * static_cast<double>(q_ + 1) + 100.0;
     };
     for (size_t g = 0; g < data_.groups().size(); ++g) cost += of(g);
-    work_ = cost + static_cast<double>(data_.n_rows() * data_.d() * (packed_size(q_) + 2 * q_));
+    const size_t p = data_.d(), products = latent_ == FactorLatent::kCells ? p / 2 + q_ : q_;
+    work_ = cost + static_cast<double>(data_.n_rows() * p * (packed_size(q_) + q_ + products));
     for (size_t g = 0, begin = 0; g < data_.groups().size(); ++g) {
       sum += of(g);
       if (sum < cost / kTasks && g + 1 < data_.groups().size()) continue;
@@ -216,16 +213,78 @@ class FactorMissing final : public EmModel {
   int use_threads() const { return work_ < kParallelWork ? 1 : threads_; }
 
   void run(Task& task, const FactorMissingSweep& sweep) {
-    task.sums.reset(data_.d(), q_);
+    task.sums.reset(latent_, data_.d(), q_);
     if (!task.tiles) {
       for (size_t g = task.begin; g < task.end; ++g) sweep.group(g, task.sums, innovations_);
       return;
     }
     using Workspace = FactorMissingSweep::Workspace;
-    auto w = spaces_.borrow([&] { return std::unique_ptr<Workspace>(new Workspace(data_.d(), q_)); });
+    auto w = spaces_.borrow([&] { return std::unique_ptr<Workspace>(new Workspace(latent_, data_.d(), q_)); });
     w->start(sweep.n_values());
     for (size_t t = task.begin; t < task.end; ++t) sweep.tile(t, *w, task.sums, innovations_);
     kernels().fold_wide(w->wide.data(), sweep.n_values(), task.sums.values.data());
+  }
+
+  // (U10): the factor analysis of the expected covariance matrix.
+  bool analyse() {
+    const Index p = point_.mean.size();
+    const double n = data_.n();
+    const auto sums = total_.values.col(0);
+    const VectorXd shift = sums.segment(1, p) / n;
+    MatrixXd covariance(p, p);
+    for (Index j = 0, k = 1 + p; j < p; ++j)
+      for (Index l = 0; l <= j; ++l, ++k) covariance(j, l) = covariance(l, j) = sums(k) / n - shift(j) * shift(l);
+    State next = point_;
+    next.mean += shift;
+    const bool fine = least_ > kNothing && (noise_ == FactorNoise::kFree
+                                                ? analyse_completed(covariance, n, threads_, next, singular_)
+                                                : components_of_completed(covariance, kBound, next));
+    if (!fine || !next.finite() || unbounded(next)) return false;
+    turn_towards(point_.loadings, next.loadings);
+    moved_face_ = ((next.uniquenesses.array() > 0.0) != (point_.uniquenesses.array() > 0.0)).any();
+    move_ = distance(point_, next);
+    point_ = std::move(next);
+    return true;
+  }
+
+  // More uniquenesses on their way to 0 than there are factors: of their variables a linear combination has no variance.
+  bool unbounded(const State& point) {
+    size_t n_small = 0;
+    for (Index j = 0; noise_ == FactorNoise::kFree && j < point.uniquenesses.size(); ++j) {
+      if (point.uniquenesses(j) > kBound) continue;
+      singular_ = static_cast<size_t>(j);
+      ++n_small;
+    }
+    return n_small > q_;
+  }
+
+  // (U4) to (U6).
+  bool regress_all() {
+    State next = point_;
+    double residual = 0.0, cells = 0.0;
+    for (Index j = 0; j < next.mean.size(); ++j) {
+      const double n = data_.weight()(j), rss = regress(j, next);
+      if (!std::isfinite(rss)) return false;
+      residual += rss;
+      cells += n;
+      if (next.uniquenesses(j) > 0.0) next.uniquenesses(j) = std::max(rss / n, kBound);
+    }
+    if (noise_ == FactorNoise::kCommon) next.uniquenesses.setConstant(std::max(residual / cells, kBound));
+    reduce_factors(next);
+    if (!next.finite()) return false;
+    plain_.mean.resize(0);
+    State profiled = next;
+    bool changed = false;
+    for (size_t k = 0; k < targets_.size(); ++k) {
+      double& psi = profiled.uniquenesses(static_cast<Index>(targets_[k]));
+      const double best = profile(innovations_[k], point_.uniquenesses(static_cast<Index>(targets_[k])));
+      changed = changed || best != psi;
+      psi = best;
+    }
+    move_ = distance(point_, profiled);
+    if (changed) plain_ = std::move(next);
+    point_ = std::move(profiled);
+    return true;
   }
 
   Normal normal_equations(Index j) const {
@@ -315,6 +374,7 @@ class FactorMissing final : public EmModel {
 
   double offset() const { return noise_ == FactorNoise::kFree ? kOffset : 0.0; }
 
+  static constexpr double kNothing = 1e-9;      // conditional variance below which the likelihood is taken as unbounded
   static constexpr double kSmall = 0.05;   // uniquenesses that are conditioned upon and profiled
   static constexpr double kOffset = 0.01;  // c of pack()
   static constexpr int kProfileSteps = 25;
@@ -324,10 +384,13 @@ class FactorMissing final : public EmModel {
   const TiledRows& data_;
   size_t q_;
   FactorNoise noise_;
+  FactorLatent latent_;
+  MissingCells missing_;
   int threads_;
+  bool moved_face_ = false;
   double work_ = 0.0, move_ = 0.0;
   double least_ = 1.0;  // conditional variance in the likelihood
-  size_t unobserved_ = 0;
+  size_t singular_ = 0;  // a variable that is never observed, or has no variance left
   SpacePool<FactorMissingSweep::Workspace> spaces_;
   std::vector<Task> tasks_;
   State point_, plain_;

@@ -146,12 +146,14 @@ inline bool hold_at_zero(FactorMissing& model, EmResult& run) {
   const FactorMissingPoint before = model.state();
   FactorMissingPoint after = before;
   size_t n_zero = 0;
+  bool changed = false;
   for (Index j = 0; j < after.uniquenesses.size(); ++j)
     if (after.uniquenesses(j) <= FactorMissing::kBound) {
+      changed = changed || after.uniquenesses(j) > 0.0;
       after.uniquenesses(j) = 0.0;
       ++n_zero;
     }
-  if (n_zero == 0 || n_zero > model.n_factors()) return false;
+  if (!changed || n_zero > model.n_factors()) return false;
   model.set_state(after);
   const Objective here = model.e_step();
   const double gain = here.value() - run.objective.value();
@@ -239,7 +241,7 @@ inline MatrixXd factor_missing_information(const TiledRows& data, FactorMissingP
   VectorXd at(p * (1 + q) + n_noise);
   at << point.mean, Eigen::Map<const VectorXd>(point.loadings.data(), p * q),
       point.uniquenesses.head(n_noise).array().log().matrix();
-  FactorMissing model(data, static_cast<size_t>(q), noise, threads);
+  FactorMissing model(data, static_cast<size_t>(q), noise, FactorLatent::kFactors, threads);
   const MatrixXd full = observed_information(at, data.n(), [&](const VectorXd& v) {
     FactorMissingPoint moved;
     moved.mean = v.head(p);

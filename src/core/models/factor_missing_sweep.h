@@ -24,9 +24,16 @@ struct FactorMissingPoint {
   bool finite() const { return mean.allFinite() && loadings.allFinite() && uniquenesses.allFinite(); }
 };
 
-// Sums over rows. Column k of `values` holds, in row 0 and for k below q + q (q + 1) / 2, the sum of a moment of the
-// factors over all rows, and in row 1 + j its sum over the rows that observe variable j: first the q factors, then
-// their q (q + 1) / 2 products; the last q columns are the factors times the cells of variable j.
+// What EM treats as missing: the cells (the M-step is then a factor analysis of the expected covariance matrix), or the
+// factors alone (the M-step regresses each variable on them, over the rows that observe it).
+enum class FactorLatent { kCells, kFactors };
+
+// Sums over rows.
+// kFactors: column k of `values` holds, in row 0 and for k below q + q (q + 1) / 2, the sum of a moment of the factors
+// over all rows, and in row 1 + j its sum over the rows that observe variable j: first the q factors, then their
+// q (q + 1) / 2 products; the last q columns are the factors times the cells of variable j.
+// kCells: one column; the weight, the p sums of x - mean, and their p (p + 1) / 2 products (packed), missing cells by
+// their expectation.
 struct FactorMissingSums {
   MatrixXd values;
   double quadratic = 0.0, log_det = 0.0;
@@ -34,8 +41,14 @@ struct FactorMissingSums {
   // numbers of order 1.
   double least_variance = std::numeric_limits<double>::infinity();
 
-  void reset(size_t p, size_t q) {
-    values.setZero(static_cast<Index>(1 + p), static_cast<Index>(2 * q + packed_size(q)));
+  static Index rows(FactorLatent latent, size_t p) {
+    return static_cast<Index>(1 + p + (latent == FactorLatent::kCells ? packed_size(p) : 0));
+  }
+  static Index columns(FactorLatent latent, size_t q) {
+    return latent == FactorLatent::kCells ? 1 : static_cast<Index>(2 * q + packed_size(q));
+  }
+  void reset(FactorLatent latent, size_t p, size_t q) {
+    values.setZero(rows(latent, p), columns(latent, q));
     quadratic = log_det = 0.0;
     least_variance = std::numeric_limits<double>::infinity();
   }
@@ -73,32 +86,41 @@ class FactorMissingSweep {
 
   class Workspace {
    public:
-    Workspace(size_t p, size_t q)
+    Workspace(FactorLatent latent, size_t p, size_t q)
         : cells(p * kTileRows),
           observed(p * kTileRows),
+          expected(latent == FactorLatent::kCells ? p * kTileRows : 0),
           information((q + packed_size(q)) * kTileRows),
           score(q * kTileRows),
           moments((q + packed_size(q)) * kTileRows),
           pivots((q + most_small(q)) * kTileRows),
-          lanes((3 * packed_size(q) + 4 * q) * kLanes) {}
+          lanes((3 * packed_size(q) + 4 * q) * kLanes),
+          square(q * (q + 1)) {}
     void start(size_t n_values) {
       if (wide.size() != n_values * kWide) wide.resize(n_values * kWide);
       std::fill(wide.data(), wide.data() + wide.size(), 0.0);
     }
-    AlignedBuffer cells, observed, information, score, moments, pivots, lanes, wide;
+    AlignedBuffer cells, observed, expected, information, score, moments, pivots, lanes, square, wide;
   };
 
-  // The smallest uniquenesses below `small` are conditioned upon; those of them that are not 0 are targets, whose
-  // innovations are wanted.
-  FactorMissingSweep(const TiledRows& data, const FactorMissingPoint& point, double small)
-      : data_(data), point_(point), p_(data.d()), q_(static_cast<size_t>(point.loadings.cols())), qq_(packed_size(q_)) {
+  // The smallest uniquenesses below `small` are conditioned upon; where the factors are what is missing, those of them
+  // that are not 0 are targets, whose innovations are wanted. `missing`: of use where the cells are.
+  FactorMissingSweep(const TiledRows& data, const MissingCells& missing, const FactorMissingPoint& point,
+                     FactorLatent latent, double small)
+      : data_(data),
+        missing_(missing),
+        point_(point),
+        latent_(latent),
+        p_(data.d()),
+        q_(static_cast<size_t>(point.loadings.cols())),
+        qq_(packed_size(q_)) {
     for (size_t j = 0; j < p_; ++j)
       if (psi(j) < small) small_.push_back(j);
     std::sort(small_.begin(), small_.end(),
               [&](size_t a, size_t b) { return psi(a) != psi(b) ? psi(a) < psi(b) : a < b; });
     if (small_.size() > most_small(q_)) small_.resize(most_small(q_));
     for (size_t j : small_)
-      if (psi(j) > 0.0 && targets_.size() < kMaxTargets) targets_.push_back(j);
+      if (latent_ == FactorLatent::kFactors && psi(j) > 0.0 && targets_.size() < kMaxTargets) targets_.push_back(j);
     std::sort(small_.begin(), small_.end());
     coefficients();
   }
@@ -108,7 +130,9 @@ class FactorMissingSweep {
 
   const std::vector<size_t>& small() const { return small_; }
   const std::vector<size_t>& targets() const { return targets_; }
-  size_t n_values() const { return (1 + p_) * (2 * q_ + qq_); }
+  size_t n_values() const {
+    return static_cast<size_t>(FactorMissingSums::rows(latent_, p_) * FactorMissingSums::columns(latent_, q_));
+  }
   bool is_small(size_t j) const { return std::binary_search(small_.begin(), small_.end(), j); }
 
   // Adds a tile to the wide sums of the workspace, and to `sums` what is no moment. innovations: one for each target.
@@ -127,9 +151,10 @@ class FactorMissingSweep {
       kernels().log_n(pivot, rows, pivot);
       for (size_t i = 0; i < rows; ++i) sums.log_det += weight[i] * pivot[i];
     }
-    kernels().accumulate_sums(w.observed.data(), kTileRows, rows, p_, k1, w.moments.data(), w.wide.data());
-    kernels().accumulate_sums(w.cells.data(), kTileRows, rows, p_, q_, w.moments.data(),
-                              w.wide.data() + k1 * (1 + p_) * kWide);
+    if (latent_ == FactorLatent::kCells)
+      add_completed(t, w);
+    else
+      add_factors(t, w);
   }
 
   // A group of rows of one pattern from its moments: every posterior mean is K (x_o - mu_o) with one K.
@@ -170,6 +195,10 @@ class FactorMissingSweep {
     const MatrixXd mapped = later.empty()
                                 ? MatrixXd(post.covariance * spread)
                                 : MatrixXd(post.map * rows.scatter + rows.n * (post.map * shift) * shift.transpose());
+    if (latent_ == FactorLatent::kCells) {
+      add_completed_group(rows, shift, post, mapped, sums);
+      return;
+    }
     const VectorXd first = rows.n * (post.map * shift);
     const MatrixXd second = rows.n * post.covariance + mapped * post.map.transpose();
     add_group(rows, first, second, mapped, sums);
@@ -192,6 +221,9 @@ class FactorMissingSweep {
     cell_.assign(q_ * p_, 0.0);
     seen_intercept_.assign(q_ + qq_, 0.0);
     cell_intercept_.assign(q_, 0.0);
+    rows_of_loadings_.resize(p_ * q_);
+    for (size_t j = 0; j < p_; ++j)
+      for (size_t a = 0; a < q_; ++a) rows_of_loadings_[j * q_ + a] = loading(j, a);
     for (size_t a = 0; a < q_; ++a) seen_intercept_[q_ + packed_index(a, a)] = 1.0;
     for (size_t j = 0; j < p_; ++j) {
       if (is_small(j)) continue;
@@ -261,7 +293,101 @@ class FactorMissingSweep {
     }
   }
 
+  // (U9) for a group: T = sum (x_o - mu_o) (x_o - mu_o)' and `mapped` = map T.
+  void add_completed_group(const MomentGroup& rows, const VectorXd& shift, const Posterior& post,
+                           const MatrixXd& mapped, FactorMissingSums& sums) const {
+    const std::vector<size_t>& observed = rows.observed;
+    std::vector<size_t> missing;
+    for (size_t j = 0, a = 0; j < p_; ++j) {
+      if (a < observed.size() && observed[a] == j)
+        ++a;
+      else
+        missing.push_back(j);
+    }
+    const Index o = static_cast<Index>(observed.size()), m = static_cast<Index>(missing.size());
+    MatrixXd loadings(m, static_cast<Index>(q_));
+    for (Index k = 0; k < m; ++k) loadings.row(k) = point_.loadings.row(static_cast<Index>(missing[static_cast<size_t>(k)]));
+    const VectorXd first = loadings * (post.map * shift);
+    const MatrixXd cross = loadings * mapped;  // m x o
+    const MatrixXd inner = loadings * (mapped * post.map.transpose() + rows.n * post.covariance) * loadings.transpose();
+    sums.values(0, 0) += rows.n;
+    for (Index a = 0; a < o; ++a) {
+      const size_t j = observed[static_cast<size_t>(a)];
+      sum_of(j, sums) += rows.n * shift(a);
+      for (Index b = 0; b <= a; ++b)
+        product_of(j, observed[static_cast<size_t>(b)], sums) += rows.scatter(a, b) + rows.n * shift(a) * shift(b);
+    }
+    for (Index k = 0; k < m; ++k) {
+      const size_t j = missing[static_cast<size_t>(k)];
+      sum_of(j, sums) += rows.n * first(k);
+      for (Index a = 0; a < o; ++a) product_of(j, observed[static_cast<size_t>(a)], sums) += cross(k, a);
+      for (Index l = 0; l <= k; ++l) product_of(j, missing[static_cast<size_t>(l)], sums) += inner(k, l);
+      product_of(j, j, sums) += rows.n * psi(j);
+    }
+  }
+
+  double& sum_of(size_t j, FactorMissingSums& sums) const { return sums.values(static_cast<Index>(1 + j), 0); }
+  double& product_of(size_t j, size_t l, FactorMissingSums& sums) const {
+    return sums.values(static_cast<Index>(1 + p_ + (j >= l ? packed_index(j, l) : packed_index(l, j))), 0);
+  }
+
   // ---- rows, several at once ----
+
+  // Moments of the factors, from their means and covariances in w.moments.
+  void add_factors(size_t t, Workspace& w) const {
+    const size_t rows = data_.tile_rows(t), k1 = q_ + qq_;
+    const double* weight = data_.weights(t);
+    const auto at = [&](size_t k) { return w.moments.data() + k * kTileRows; };
+    for (size_t a = 0; a < q_; ++a)
+      for (size_t b = 0; b <= a; ++b) {
+        double* second = at(q_ + packed_index(a, b));
+        for (size_t i = 0; i < rows; ++i) second[i] = weight[i] * (second[i] + at(a)[i] * at(b)[i]);
+      }
+    for (size_t a = 0; a < q_; ++a)
+      for (size_t i = 0; i < rows; ++i) at(a)[i] *= weight[i];
+    kernels().accumulate_sums(w.observed.data(), kTileRows, rows, p_, k1, w.moments.data(), w.wide.data());
+    kernels().accumulate_sums(w.cells.data(), kTileRows, rows, p_, q_, w.moments.data(),
+                              w.wide.data() + k1 * (1 + p_) * kWide);
+  }
+
+  // (U9): the rows with their missing cells at their conditional means.
+  void add_completed(size_t t, Workspace& w) const {
+    const size_t rows = data_.tile_rows(t);
+    kernels().linear_scores(w.moments.data(), kTileRows, rows, q_, p_, rows_of_loadings_.data(), point_.mean.data(),
+                            w.expected.data());
+    const size_t n = p_ * kTileRows;
+    for (size_t k = 0; k < n; ++k) w.cells.data()[k] += (1.0 - w.observed.data()[k]) * w.expected.data()[k];
+    kernels().accumulate_scatter(w.cells.data(), kTileRows, rows, p_, point_.mean.data(), data_.weights(t),
+                                 w.expected.data(), w.wide.data());
+  }
+
+  // Of eight rows, the covariances of their missing cells given the others.
+  void add_spread(size_t t, size_t i, const double* covariance, Workspace& w, FactorMissingSums& sums) const {
+    double *square = w.square.data(), *u = square + q_ * q_;
+    for (size_t v = 0; v < kLanes; ++v) {
+      const unsigned *begin = missing_.begin(t, i + v), *end = missing_.end(t, i + v);
+      if (begin == end) continue;
+      const double weight = data_.weights(t)[i + v];
+      for (size_t a = 0; a < q_; ++a)
+        for (size_t b = 0; b <= a; ++b)
+          square[a * q_ + b] = square[b * q_ + a] = weight * covariance[packed_index(a, b) * kLanes + v];
+      for (const unsigned* j = begin; j != end; ++j) {
+        const double* loadings = rows_of_loadings_.data() + *j * q_;
+        for (size_t a = 0; a < q_; ++a) {
+          u[a] = 0.0;
+          for (size_t b = 0; b < q_; ++b) u[a] += square[a * q_ + b] * loadings[b];
+        }
+        double* out = sums.values.data() + 1 + p_ + packed_index(*j, 0);
+        for (const unsigned* l = begin; l <= j; ++l) {
+          const double* other = rows_of_loadings_.data() + *l * q_;
+          double s = 0.0;
+          for (size_t a = 0; a < q_; ++a) s += u[a] * other[a];
+          out[*l] += s;
+        }
+        out[*j] += weight * psi(*j);
+      }
+    }
+  }
 
   using Lanes = Eigen::Array<double, static_cast<int>(kLanes), 1>;
   static Eigen::Map<Lanes, Eigen::Aligned16> lane(double* base, size_t k) {
@@ -373,19 +499,20 @@ class FactorMissingSweep {
       if (s > 0) sums.least_variance = std::min(sums.least_variance, variance.minCoeff());
     }
     sums.quadratic += (weight * quadratic).sum();
-    for (size_t a = 0; a < q_; ++a) {
-      const Lanes weighted = weight * lane(mean, a);
-      strip(w.moments.data(), a, i) = weighted;
-      for (size_t b = 0; b <= a; ++b)
-        strip(w.moments.data(), q_ + packed_index(a, b), i) =
-            weight * lane(covariance, packed_index(a, b)) + weighted * lane(mean, b);
-    }
+    for (size_t a = 0; a < q_; ++a) strip(w.moments.data(), a, i) = lane(mean, a);
+    if (latent_ == FactorLatent::kCells)
+      add_spread(t, i, covariance, w, sums);
+    else
+      for (size_t k = 0; k < qq_; ++k) strip(w.moments.data(), q_ + k, i) = lane(covariance, k);
   }
 
   const TiledRows& data_;
+  const MissingCells& missing_;
   const FactorMissingPoint& point_;
+  FactorLatent latent_;
   size_t p_, q_, qq_;
   std::vector<size_t> small_, targets_;
+  std::vector<double> rows_of_loadings_;  // p x q, by rows
   std::vector<double> seen_, cell_, seen_intercept_, cell_intercept_;  // coefficients of the kernels
 };
 
