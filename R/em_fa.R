@@ -188,9 +188,11 @@ fit_fa <- function(input, spec, call) {
   selection <- fa_selection(counts, runs, p, spec$type, data$n, saturated)
   if (!any(is.finite(selection$BIC))) {
     which <- if (length(counts) == 1L) count_of(counts, "factor") else "all numbers of factors that were tried"
+    left <- unique(unlist(lapply(runs, `[[`, "degenerate_component")))
     em_abort(sprintf(paste0(
-      "The likelihood has no maximum: %s fit the data exactly. Nothing was fitted. Use fewer factors, or leave out ",
-      "variables that are linear in others."), which), "degenerate")
+      "The likelihood has no maximum: %s fit the data exactly (nothing is left of %s, given the others). Nothing was ",
+      "fitted. Use fewer factors, or leave out variables that are linear in others or hardly ever observed."),
+      which, abbreviate_list(dQuote(input$variables[left], FALSE))), "degenerate", columns = input$variables[left])
   }
   best <- which.min(selection$BIC)
   fit <- build_fa(runs[[best]], counts[best], input, data, spec, rotation, control, call)

@@ -159,20 +159,20 @@ test_that("with more factors than the data show the maximum is found, in few ste
       expect_lt(fit$evaluations, 120)
       expect_gt(min(diff(fit$trace_loglik)), -1e-9)
     }
-    expect_equal(fit$loglik, sum(dense_loglik(x, replace(fit$parameters, "uniquenesses", list(pmax(
-      fit$parameters$uniquenesses, 1e-9))))), tolerance = 1e-8)
+    limit <- fit$parameters  # logarithms need positive uniquenesses
+    limit$uniquenesses <- pmax(limit$uniquenesses, 1e-9)
+    expect_equal(fit$loglik, sum(dense_loglik(x, limit)), tolerance = 1e-8)
     objective <- dense_objective(x, q)
     near <- fit$parameters
     near$uniquenesses <- pmax(near$uniquenesses, 1e-3)
     start <- as_vector(near)
     start <- start + with_seed(1, stats::rnorm(length(start), sd = 0.02))
-    found <- stats::optim(start, function(v) -objective$value(v), function(v) -objective$gradient(v), method = "L-BFGS-B",
-                          lower = c(rep(-Inf, 8 + 8 * q), rep(-12, 8)), control = list(maxit = 300, lmm = 20, factr = 1e3))
+    found <- stats::optim(start, function(v) -objective$value(v), function(v) -objective$gradient(v),
+                          method = "L-BFGS-B", lower = c(rep(-Inf, 8 + 8 * q), rep(-12, 8)),
+                          control = list(maxit = 300, lmm = 20, factr = 1e3))
     expect_gte(fit$loglik, -found$value - 1e-6)
     expect_equal(fit$loglik, -found$value, tolerance = 1e-5)
-    slope <- objective$gradient(as_vector(replace(fit$parameters, "uniquenesses", list(pmax(
-      fit$parameters$uniquenesses, 1e-9)))))
-    expect_lt(max(abs(slope)), 1e-4)
+    expect_lt(max(abs(objective$gradient(as_vector(limit)))), 1e-4)
   }
 })
 
@@ -304,11 +304,20 @@ test_that("variables without variance or values end in a status, not in numbers"
   expect_identical(never$status, "degenerate")
   expect_identical(never$degenerate_component, 5L)
   expect_identical(fit_missing(cbind(7, x), 1)$status, "degenerate")
-  # Two observed cells determine nothing, yet every number is finite.
+  # With two observed cells a factor and the mean leave nothing of a variable. With fewer rows a bound ends it.
   few <- cbind(x, c(1, 2, rep(NA, 38)))
   fit <- fit_missing(few, 2)
-  expect_true(all(is.finite(unlist(fit$parameters))))
+  expect_identical(fit$status, "degenerate")
+  expect_identical(fit$degenerate_component, 5L)
   expect_gt(min(diff(fit$trace_loglik)), -1e-8)
+  bounded <- fit_missing(few, 2, weights = rep(0.1, 40))
+  expect_true(all(is.finite(unlist(bounded$parameters))))
+  expect_true(5L %in% bounded$heywood)
+  # More uniquenesses go to 0 than there are factors.
+  sparse <- fit_missing(simulate_factors(24, 8, 2, 0.5, 1), 4)
+  expect_identical(sparse$status, "degenerate")
+  expect_lt(sparse$evaluations, 300)
+  expect_gt(min(diff(sparse$trace_loglik)), -1e-8)
 })
 
 second_differences <- function(f, at, h) {

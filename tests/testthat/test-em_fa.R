@@ -190,6 +190,28 @@ test_that("with missing values the test compares with the unrestricted normal di
   expect_equal(fit$saturated$independence, alone, tolerance = 1e-12)
 })
 
+test_that("of incomplete data every number of factors takes few steps, and none fits worse than the one before", {
+  x <- with_seed(12, {
+    x <- tcrossprod(matrix(stats::rnorm(1200), 600), matrix(stats::rnorm(20, sd = 0.6), 10))
+    x <- x + matrix(stats::rnorm(6000), 600)
+    replace(x, stats::runif(6000) < 0.1, NA)
+  })
+  fit <- quietly(em_fa(x))
+  expect_identical(fit$n_factors, 2L)
+  expect_identical(unique(fit$selection$status), "converged")
+  expect_gt(min(diff(fit$selection$loglik)), 0)
+  for (q in 1:5) {
+    one <- quietly(em_fa(x, n_factors = q, control = em_control(n_starts = 1)))
+    expect_true(one$converged)
+    expect_lt(one$evaluations, 100)
+  }
+})
+
+test_that("a likelihood without a maximum is an error that names the variable", {
+  x <- cbind(as.matrix(datasets::iris[1:60, 1:4]), rare = replace(rep(NA, 60), c(3, 40), 1:2))
+  expect_error(em_fa(x, n_factors = 2), "\"rare\"", class = "em_error_degenerate")
+})
+
 test_that("numbers of factors that are too many are left out, by default without a word", {
   x <- data_factors(100, p = 6, q = 2)
   expect_silent(fit <- em_fa(x))

@@ -18,12 +18,12 @@ namespace emkit {
 // information that the missing cells take away, however flat the likelihood is; EM with missing factors needs thousands
 // of steps where there are more factors than the data show.
 //
-// The factors are missing data too ((U1) to (U6); Rubin & Thayer 1982, for the cells that each row
-// observes): given the factors the variables separate, each being regressed on them over the rows that observe it. No
-// p x p matrix is formed except the scatter of patterns that have more rows than variables. The factors' mean and
-// covariance are free in the M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing.
-// A small uniqueness crawls under EM; it moves to the maximum of the observed likelihood given all else instead (ECME,
-// Liu & Rubin 1994), which may be the bound.
+// The factors are missing data too ((U1) to (U6); Rubin & Thayer 1982, for the cells that each row observes): given the
+// factors the variables separate, each being regressed on them over the rows that observe it. No p x p matrix is formed
+// except the scatter of patterns that have more rows than variables. The factors' mean and covariance are free in the
+// M-step and are then reduced to 0 and I (PX-EM, Liu, Rubin & Wu 1998), which costs nothing. A small uniqueness crawls
+// under EM; it moves to the maximum of the observed likelihood given all else instead (ECME, Liu & Rubin 1994), which
+// may be the bound.
 class FactorMissing final : public EmModel {
  public:
   using State = FactorMissingPoint;
@@ -152,8 +152,8 @@ class FactorMissing final : public EmModel {
   // Length of the last m_step(), in standard errors that complete data would have, about.
   double last_move() const { return move_; }
 
-  // After e_step(), where the factors are what is missing: the score of mean, loadings (column by column) and log uniquenesses (one, where they are common),
-  // by Fisher's identity.
+  // After e_step(), where the factors are missing data: the score of mean, loadings (column by column) and log
+  // uniquenesses (one, where they are common), by Fisher's identity.
   VectorXd score() const {
     const Index p = static_cast<Index>(data_.d()), q = static_cast<Index>(q_);
     const bool common = noise_ == FactorNoise::kCommon;
@@ -247,7 +247,8 @@ class FactorMissing final : public EmModel {
     return true;
   }
 
-  // More uniquenesses on their way to 0 than there are factors: of their variables a linear combination has no variance.
+  // More uniquenesses on their way to 0 than there are factors: a linear combination of these variables loses its
+  // variance.
   bool unbounded(const State& point) {
     size_t n_small = 0;
     for (Index j = 0; noise_ == FactorNoise::kFree && j < point.uniquenesses.size(); ++j) {

@@ -306,7 +306,8 @@ class FactorMissingSweep {
     }
     const Index o = static_cast<Index>(observed.size()), m = static_cast<Index>(missing.size());
     MatrixXd loadings(m, static_cast<Index>(q_));
-    for (Index k = 0; k < m; ++k) loadings.row(k) = point_.loadings.row(static_cast<Index>(missing[static_cast<size_t>(k)]));
+    for (Index k = 0; k < m; ++k)
+      loadings.row(k) = point_.loadings.row(static_cast<Index>(missing[static_cast<size_t>(k)]));
     const VectorXd first = loadings * (post.map * shift);
     const MatrixXd cross = loadings * mapped;  // m x o
     const MatrixXd inner = loadings * (mapped * post.map.transpose() + rows.n * post.covariance) * loadings.transpose();
