@@ -169,7 +169,7 @@ test_that("with more factors than the data show the maximum is found, in few ste
     start <- start + with_seed(1, stats::rnorm(length(start), sd = 0.02))
     found <- stats::optim(start, function(v) -objective$value(v), function(v) -objective$gradient(v),
                           method = "L-BFGS-B", lower = c(rep(-Inf, 8 + 8 * q), rep(-12, 8)),
-                          control = list(maxit = 300, lmm = 20, factr = 1e3))
+                          control = list(maxit = 120, lmm = 20, factr = 1e3))
     expect_gte(fit$loglik, -found$value - 1e-6)
     expect_equal(fit$loglik, -found$value, tolerance = 1e-5)
     expect_lt(max(abs(objective$gradient(as_vector(limit)))), 1e-4)
