@@ -2,15 +2,24 @@
 
 covariance_aliases <- c(full = "VVV", tied = "EEE", diagonal = "VVI", spherical = "VII", factor = "UUU")
 
+# The registry as a data frame, made once: that takes as long as a small fit, and it never changes.
+covariance_registry <- local({
+  made <- NULL
+  function() {
+    if (is.null(made)) made <<- covariance_registry_()
+    made
+  }
+})
+
 # The codes for one variable, or for several: those of volume, shape and orientation.
 covariance_codes <- function(d) {
-  registry <- covariance_registry_()
+  registry <- covariance_registry()
   registry$code[registry$n_variables == (if (d == 1L) "one" else "many") & !registry$factors]
 }
 
 # The codes of the structures with factors (mixtures of factor analysers).
 factor_codes <- function() {
-  registry <- covariance_registry_()
+  registry <- covariance_registry()
   registry$code[registry$factors]
 }
 
@@ -71,7 +80,7 @@ covariance_letters <- function(code) {
 
 # What a structure needs of the scatter: "pooled diagonal", "pooled", "diagonal" or "full".
 covariance_level <- function(code) {
-  registry <- covariance_registry_()
+  registry <- covariance_registry()
   registry$level[match(code, registry$code)]
 }
 
@@ -83,7 +92,7 @@ covariance_label <- function(code, n_factors) {
 
 # Codes in words (one code where `n_components` is 1).
 describe_covariance <- function(code, n_components = 2L, n_factors = NULL) {
-  registry <- covariance_registry_()
+  registry <- covariance_registry()
   words <- registry$description[match(code, registry$code)]
   # One component has nothing to be equal to.
   if (n_components == 1L && !is.null(letters <- covariance_letters(code))) {

@@ -4,10 +4,11 @@
 # The cells of a search: every code with every number of components, and those with factors with every number of factors.
 gmm_cells <- function(codes, n_components, n_factors) {
   q <- lapply(codes, function(code) if (has_factors(code)) n_factors else NA_integer_)
-  models <- data.frame(covariance = rep(codes, lengths(q)), n_factors = as.integer(unlist(q)))
-  at <- rep(seq_len(nrow(models)), length(n_components))
-  data.frame(covariance = models$covariance[at], n_components = rep(n_components, each = nrow(models)),
-             n_factors = models$n_factors[at])
+  covariance <- rep(codes, lengths(q))
+  times <- length(n_components)
+  # list2DF(): data.frame() takes as long as a small fit
+  list2DF(list(covariance = rep(covariance, times), n_components = rep(n_components, each = length(covariance)),
+               n_factors = rep(as.integer(unlist(q)), times)))
 }
 
 # Loadings (d x q x K) turned so that Lambda' Psi^-1 Lambda is diagonal and decreasing and every column sums to a number

@@ -146,7 +146,8 @@ cell_criteria <- function(cells, runs, spec, d, nobs) {
   df <- mapply(gmm_df, cells$covariance, cells$n_components, cells$n_factors,
                MoreArgs = list(d = d, spec = spec), USE.NAMES = FALSE)
   bic <- -2 * loglik + df * log(nobs)
-  data.frame(loglik = loglik, df = df, BIC = bic, ICL = bic - 2 * value("map_entropy"), AIC = -2 * loglik + 2 * df)
+  # list2DF(): data.frame() takes as long as a small fit
+  list2DF(list(loglik = loglik, df = df, BIC = bic, ICL = bic - 2 * value("map_entropy"), AIC = -2 * loglik + 2 * df))
 }
 
 # The row of the best cell; spurious ones only when there is nothing else.

@@ -101,6 +101,7 @@ fa_loading_data <- function(fit, factors, variables, se) {
 plot_fa_loadings <- function(fit, data, look) {
   q <- length(data$factors)
   p <- length(data$variables)
+  force(data)  # what it complains of comes before a device is touched
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
   labels <- cut_middle(data$variables, 18L)
@@ -163,6 +164,7 @@ fa_biplot_data <- function(fit, factors, variables, max_points) {
 }
 
 plot_fa_biplot <- function(fit, data, look) {
+  force(data)  # what it complains of comes before a device is touched
   old <- graphics::par(no.readonly = TRUE)
   on.exit(graphics::par(old))
   graphics::par(mar = c(4, 4, 5, 3), mgp = c(2.4, 0.6, 0), tcl = -0.3, pty = "s")

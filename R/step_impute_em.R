@@ -81,12 +81,17 @@ bake.step_impute_em <- function(object, new_data, ...) {
   new_data
 }
 
+# Selectors as they were written: quosures are formulas, whose own `[[` rlang deprecates.
+selector_labels <- function(terms) {
+  vapply(terms, function(q) paste(deparse(unclass(q)[[2L]]), collapse = ""), "")
+}
+
 #' @export
 print.step_impute_em <- function(x, width = max(20, options()$width - 30), ...) {
   if (isTRUE(x$trained)) {
     cat("EM imputation for ", abbreviate_list(x$columns), " [trained]\n", sep = "")
   } else {
-    labels <- vapply(x$terms, function(q) paste(deparse(q[[2L]]), collapse = ""), "")
+    labels <- selector_labels(x$terms)
     cat("EM imputation for ", abbreviate_list(labels), "\n", sep = "")
   }
   invisible(x)
@@ -99,7 +104,7 @@ tidy.step_impute_em <- function(x, ...) {
     data.frame(terms = x$columns, type = table$type, n_missing = table$n_missing, note = table$note,
                id = rep(x$id, length(x$columns)), stringsAsFactors = FALSE)
   } else {
-    labels <- vapply(x$terms, function(q) paste(deparse(q[[2L]]), collapse = ""), "")
+    labels <- selector_labels(x$terms)
     data.frame(terms = labels, type = NA_character_, n_missing = NA_integer_, note = NA_character_, id = x$id,
                stringsAsFactors = FALSE)
   }

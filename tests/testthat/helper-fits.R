@@ -94,11 +94,14 @@ make_contract_problem <- function(code, variant, n_variables) {
        arguments = arguments)
 }
 
-# Fit a problem (with changes) from its start.
+# Fit a problem (with changes) from its start. A uniqueness of zero is an optimum like any other here.
 contract_fit <- function(problem, x = problem$x, start = problem$start, control = tight_control(), ...) {
   arguments <- utils::modifyList(problem$arguments, list(...))
-  do.call(em_gmm, c(list(x, n_components = problem$K, covariance = problem$code, start = start,
-                         control = control), arguments))
+  withCallingHandlers(
+    do.call(em_gmm, c(list(x, n_components = problem$K, covariance = problem$code, start = start, control = control),
+                      arguments)),
+    em_warning_heywood = function(w) invokeRestart("muffleWarning")
+  )
 }
 
 # The fit of a problem to convergence, and after six plain EM steps; each is made once.

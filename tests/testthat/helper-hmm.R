@@ -151,13 +151,13 @@ hmm_row_before <- function(id) {
 hmm_logit_transition <- function(x, coefficients, id, timing) {
   K <- dim(coefficients)[2]
   before <- hmm_row_before(id)
-  lapply(seq_along(id), function(i) {
-    used <- if (timing == "to") i else before[i]
-    if (is.na(before[i])) return(diag(K))
-    t(vapply(seq_len(K), function(from) {
-      hmm_softmax(drop(x[used, ] %*% matrix(coefficients[, from, ], ncol = K)))
-    }, numeric(K)))
+  used <- if (timing == "to") seq_along(id) else before
+  laws <- lapply(seq_len(K), function(from) {
+    e <- exp(x[used, , drop = FALSE] %*% matrix(coefficients[, from, ], ncol = K))
+    e / rowSums(e)
   })
+  laws <- array(unlist(laws), c(length(id), K, K))  # row, to, from
+  lapply(seq_along(id), function(i) if (is.na(before[i])) diag(K) else t(matrix(laws[i, , ], K)))
 }
 
 # K x S initial laws from coefficients (q x K, 0 in the first column) at the first row of every sequence.
@@ -209,14 +209,16 @@ hmm_forward <- function(initial, transition, log_density, id = rep(1, nrow(log_d
   before <- hmm_row_before(id)
   sequence <- match(id, unique(id))
   log_alpha <- log_density
+  each <- is.list(transition)
+  P <- transition
   for (i in order(sequence)) {
     if (is.na(before[i])) {
       log_alpha[i, ] <- log_density[i, ] + log(hmm_initial_of(initial, sequence[i]))
     } else {
-      P <- if (is.list(transition)) transition[[i]] else transition
+      if (each) P <- transition[[i]]
       last <- log_alpha[before[i], ]
       top <- max(last)
-      log_alpha[i, ] <- log_density[i, ] + top + log(drop(exp(last - top) %*% P))
+      log_alpha[i, ] <- log_density[i, ] + (top + log(as.vector(exp(last - top) %*% P)))
     }
   }
   ends <- setdiff(seq_along(id), before)

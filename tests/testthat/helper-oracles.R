@@ -1,5 +1,5 @@
 # Slow, plain-R references for the Gaussian mixture. They share no code with the package: densities are
-# written from their definition (solve() and determinant()), M-steps from the closed forms of Celeux &
+# written from their definition (by chol()), M-steps from the closed forms of Celeux &
 # Govaert (1995), the common orientation by exact plane rotations of the profiled likelihood.
 #
 # Parameters have the shape of a fit's: list(proportions = K or K + 1 with the noise last,
@@ -15,10 +15,9 @@ oracle_log_dnorm <- function(x, mean, covariance, patterns = oracle_patterns(x))
     o <- which(!is.na(x[rows[1], ]))
     if (length(o) == 0) next
     deviation <- t(x[rows, o, drop = FALSE]) - mean[o]
-    sub <- covariance[o, o, drop = FALSE]
-    squared <- colSums(deviation * solve(sub, deviation))
-    log_det <- as.numeric(determinant(sub, logarithm = TRUE)$modulus)
-    result[rows] <- -0.5 * (length(o) * log(2 * pi) + log_det + squared)
+    root <- chol.default(covariance[o, o, drop = FALSE])
+    squared <- colSums(backsolve(root, deviation, transpose = TRUE)^2)
+    result[rows] <- -0.5 * (length(o) * log(2 * pi) + squared) - sum(log(root[row(root) == col(root)]))
   }
   result
 }
@@ -57,8 +56,7 @@ oracle_covariance <- function(parameters, k) {
 
 # n x K[+1]: log(proportion_k f_k); a row with a known label keeps only its own component
 # (known: NA unknown, 0 noise, 1..K).
-oracle_joint <- function(x, parameters, known = NULL) {
-  density <- oracle_component_log_density(x, parameters)
+oracle_joint <- function(x, parameters, known = NULL, density = oracle_component_log_density(x, parameters)) {
   joint <- density + rep(log(parameters$proportions), each = nrow(x))
   for (i in which(!is.na(known))) {
     column <- if (known[i] == 0) ncol(joint) else known[i]
@@ -117,11 +115,11 @@ geometric_mean <- function(v) exp(mean(log(v)))
 # exp(log|A| / d) of a positive definite matrix.
 det_root <- function(A) exp(as.numeric(determinant(A, logarithm = TRUE)$modulus) / nrow(A))
 
-# Repeat update() from value until its largest relative change is below 1e-15 (or 20000 times).
+# Repeat update() from value until its largest relative change is below 1e-14, which rounding allows (or 20000 times).
 oracle_fixed_point <- function(value, update) {
   for (i in seq_len(20000)) {
     new <- update(value)
-    done <- max(abs(new - value) / new) < 1e-15
+    done <- max(abs(new - value) / new) < 1e-14
     value <- new
     if (done) break
   }
@@ -266,9 +264,9 @@ oracle_orientation <- function(code, W, n, D, max_sweeps = 200) {
 oracle_q <- function(covariances, scatter, n) {
   d <- dim(scatter)[1]
   sum(vapply(seq_along(n), function(k) {
-    S <- matrix(covariances[, , k], d, d)
+    root <- chol.default(matrix(covariances[, , k], d, d))
     W <- matrix(scatter[, , k], d, d)
-    -0.5 * (n[k] * as.numeric(determinant(S, logarithm = TRUE)$modulus) + sum(diag(solve(S, W))))
+    -n[k] * sum(log(root[row(root) == col(root)])) - 0.5 * sum(chol2inv(root) * W)
   }, 0))
 }
 
@@ -379,16 +377,16 @@ numeric_rank <- function(map, n, step = 1e-4) {
 
 # Numeric gradient of the oracle's objective (log-likelihood plus log-prior) at a fit, along every free
 # direction: log-ratio proportions, means in units of each component's standard deviations, and the
-# coordinates of the covariance structure. Fourth-order central differences.
+# coordinates of the covariance structure (`means_only`: the second of these). Central differences, good to 1e-5.
 oracle_score <- function(x, code, parameters, weights = NULL, known = NULL, prior = NULL,
-                         equal_proportions = FALSE, step = 1e-3) {
+                         equal_proportions = FALSE, means_only = FALSE, step = 1e-4) {
   d <- nrow(parameters$means)
   K <- ncol(parameters$means)
   coordinates <- structure_coordinates(code, parameters$covariances)
   free <- if (equal_proportions) 0 else length(parameters$proportions) - 1
   sds <- matrix(sqrt(apply(parameters$covariances, 3, function(S) diag(matrix(S, d)))), d, K)
   if (equal_proportions && !is.null(parameters$noise)) free <- 1
-  objective <- function(theta) {
+  unpack <- function(theta) {
     at <- parameters
     if (free > 0) {
       shift <- if (!equal_proportions) c(0, theta[seq_len(free)]) else c(numeric(K), theta[1])
@@ -397,12 +395,28 @@ oracle_score <- function(x, code, parameters, weights = NULL, known = NULL, prio
     }
     at$means <- parameters$means + sds * matrix(theta[free + seq_len(d * K)], d, K)
     at$covariances <- coordinates$map(theta[free + d * K + seq_len(coordinates$n)])
-    oracle_loglik(x, at, weights, known) + oracle_log_prior(at, prior, code)
+    at
   }
   n <- free + d * K + coordinates$n
-  vapply(seq_len(n), function(j) {
+  patterns <- oracle_patterns(x)
+  base <- unpack(numeric(n))
+  base_density <- oracle_component_log_density(x, base)
+  if (is.null(weights)) weights <- rep(1, nrow(x))
+  objective <- function(theta) {
+    at <- unpack(theta)
+    # Most steps move one component: the others' densities are those of the base.
+    density <- base_density
+    for (k in seq_len(K)) {
+      covariance <- oracle_covariance(at, k)
+      if (any(at$means[, k] != base$means[, k]) || any(covariance != oracle_covariance(base, k))) {
+        density[, k] <- oracle_log_dnorm(x, at$means[, k], covariance, patterns)
+      }
+    }
+    sum(weights * oracle_log_sum_exp(oracle_joint(x, at, known, density))) + oracle_log_prior(at, prior, code)
+  }
+  vapply(if (means_only) free + seq_len(d * K) else seq_len(n), function(j) {
     e <- replace(numeric(n), j, step)
-    (8 * (objective(e) - objective(-e)) - (objective(2 * e) - objective(-2 * e))) / (12 * step)
+    (objective(e) - objective(-e)) / (2 * step)
   }, 0)
 }
 

@@ -12,7 +12,9 @@ for_each_response <- function(what, check, variants = c("free", "fixed", "shared
     for (link in links) for (variant in if (isFALSE(example$constraints)) intersect(variants, "free") else variants) {
       how <- if (is.null(link)) "" else if (is.na(link)) ", covariates" else sprintf(", covariates, %s link", link)
       problem <- family_problem(name, link, variant)
-      test_that(sprintf("%s: %s%s, %s", what, name, how, variant), check(problem))
+      test_that(sprintf("%s: %s%s, %s", what, name, how, variant), {
+        check(problem)
+      })
     }
   }
 }

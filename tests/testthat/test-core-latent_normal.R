@@ -274,10 +274,10 @@ test_that("posterior draws of thresholds and probabilities spread as the posteri
   x <- with_seed(7, cbind(c(sample.int(5, n, TRUE, c(0.1, 0.2, 0.3, 0.3, 0.1)), NA), stats::rnorm(n + 1)))
   kind <- c("ordinal", "continuous")
   fit <- fit_latent(x, kind, c(5, 0))
-  imp <- impute_latent(x, kind, c(5, 0), fit, 3000, n_sweeps = 60)
+  imp <- impute_latent(x, kind, c(5, 0), fit, 1500, n_sweeps = 60)
   # Unrelated to anything, a cell's levels are drawn with nearly the observed proportions: five standard errors, of the
   # imputations and of the relation that the fit finds in noise.
-  share <- tabulate(imp$values[[1]][1, ], 5) / 3000
+  share <- tabulate(imp$values[[1]][1, ], 5) / 1500
   expect_lt(max(abs(share - tabulate(x[, 1], 5) / n)), 0.06)
 })
 

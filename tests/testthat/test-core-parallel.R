@@ -21,9 +21,15 @@ expect_same_bits <- function(x, code, ...) {
   }
 }
 
-test_that("full sweeps give the bits of one thread", expect_same_bits(large_data(), "VVV"))
-test_that("diagonal sweeps give the bits of one thread", expect_same_bits(large_data(), "VVI"))
-test_that("shared sweeps and the total scatter give the bits of one thread", expect_same_bits(large_data(), "EEE"))
+test_that("full sweeps give the bits of one thread", {
+  expect_same_bits(large_data(), "VVV")
+})
+test_that("diagonal sweeps give the bits of one thread", {
+  expect_same_bits(large_data(), "VVI")
+})
+test_that("shared sweeps and the total scatter give the bits of one thread", {
+  expect_same_bits(large_data(), "EEE")
+})
 test_that("missing values and weights give the bits of one thread", {
   x <- large_data(missing = TRUE)
   expect_same_bits(x, "VEE", weights = 0.5 + (seq_len(nrow(x)) %% 3))

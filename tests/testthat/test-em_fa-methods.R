@@ -108,8 +108,9 @@ test_that("update() changes arguments, of fits from data, formulas and matrices"
   expect_identical(more$n_factors, 2L)
   expect_equal(update(ability, rotation = "none")$loglik, ability$loglik, tolerance = 1e-10)
   d <- as.data.frame(x)
-  f <- em_fa(~ v1 + v2 + v3 + v4, data = d, n_factors = 1)
-  expect_identical(update(f, ~ . - v4)$variables, c("v1", "v2", "v3"))
+  expect_warning(f <- em_fa(~ v1 + v2 + v3 + v4, data = d, n_factors = 1), class = "em_warning_heywood")
+  expect_warning(fewer <- update(f, ~ . - v4), class = "em_warning_heywood")
+  expect_identical(fewer$variables, c("v1", "v2", "v3"))
   expect_equal(model.frame(f), d[1:4], ignore_attr = TRUE)
 })
 

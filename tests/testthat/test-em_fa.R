@@ -16,7 +16,7 @@ test_that("the log-likelihood is that of the definition at the parameters", {
 test_that("with missing cells it is that of the observed cells", {
   x <- data_factors(80, missing = 0.15, seed = 2)
   x[5, ] <- NA
-  fit <- em_fa(x, n_factors = 2, control = fa_control())
+  expect_warning(fit <- em_fa(x, n_factors = 2, control = fa_control()), class = "em_warning_heywood")
   expect_equal(fit$loglik, mvn_loglik(x, unname(fit$parameters$mean), fa_implied(fit)), tolerance = 1e-10)
   expect_equal(fit$nobs, 79)
   expect_equal(unname(fit$scores[5, ]), c(0, 0))
@@ -54,7 +54,9 @@ test_that("complete data, their covariance matrix and rows with one missing row 
   for (other in list(em_fa(d, 3), em_fa(~., data = d, n_factors = 3), em_fa(data = d, n_factors = 3))) {
     expect_equal(other$loglik, fit$loglik, tolerance = 1e-9)
   }
-  expect_equal(em_fa(~ v1 + v2 + log(v3) + v4, data = d, subset = v1 > 9, n_factors = 1)$nobs, sum(d$v1 > 9))
+  expect_warning(few <- em_fa(~ v1 + v2 + log(v3) + v4, data = d, subset = v1 > 9, n_factors = 1),
+                 class = "em_warning_heywood")
+  expect_equal(few$nobs, sum(d$v1 > 9))
 })
 
 test_that("integer weights give what repeated rows give", {
@@ -138,9 +140,10 @@ test_that("varimax is at least as good as stats::varimax(), and promax is stats:
 
 test_that("rotations of GPArotation are found by name and minimise their criterion", {
   skip_if_not_installed("GPArotation")
-  fit <- em_fa(datasets::mtcars, n_factors = 2, rotation = "oblimin")
+  fit <- em_fa(covmat = datasets::ability.cov, n_factors = 2, rotation = "oblimin")
   expect_identical(fit$rotation, "oblimin")
-  again <- GPArotation::oblimin(unclass(em_fa(datasets::mtcars, n_factors = 2, rotation = "none")$loadings))
+  unrotated <- em_fa(covmat = datasets::ability.cov, n_factors = 2, rotation = "none")
+  again <- GPArotation::oblimin(unclass(unrotated$loadings))
   expect_equal(sort(colSums(unclass(fit$loadings)^2)), sort(colSums(unclass(again$loadings)^2)), ignore_attr = TRUE,
                tolerance = 1e-3)
   expect_equal(abs(fit$factor_correlation[1, 2]), abs(again$Phi[1, 2]), tolerance = 1e-3)

@@ -154,7 +154,8 @@ test_that("numbers of factors are checked", {
   expect_error(em_gmm(x, 2, "UUU", n_factors = 0.5), "whole numbers", class = "em_error_n_factors")
   expect_error(em_gmm(x[, 1:2], 2, "UUU"), "at least 3 variables", class = "em_error_covariance")
   expect_error(em_gmm(x, 2, "UUU", fixed = list(covariances = array(diag(4), c(4, 4, 2)))), class = "em_error_fixed")
-  expect_identical(em_gmm(x, 2, "factor", prior = TRUE)$covariance, "UUU")
+  expect_warning(fit <- em_gmm(x, 2, "factor", prior = TRUE), class = "em_warning_heywood")
+  expect_identical(fit$covariance, "UUU")
 })
 
 test_that("standard errors are those of a numeric Hessian", {
