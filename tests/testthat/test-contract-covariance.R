@@ -241,8 +241,8 @@ for_each_problem("columns may have units of their own where the structure is clo
 })
 
 for_each_problem("1, 2 and 4 threads give identical bits", function(problem) {
-  # Several chunks of rows (test-core-parallel.R has enough of them for the threads to meet).
-  copies <- 60
+  # Four chunks of at least 1024 rows (test-core-parallel.R has enough of them for the threads to meet).
+  copies <- 24
   x <- problem$x[rep(seq_len(nrow(problem$x)), copies), , drop = FALSE]
   x <- x + with_seed(2, stats::rnorm(length(x), sd = 0.05))
   rownames(x) <- NULL
