@@ -96,17 +96,17 @@ mvn_log_prior <- function(covariance, exponent, scale = NULL) {
 mvn_row_scores <- function(x, mean, covariance) {
   p <- ncol(x)
   out <- matrix(0, nrow(x), p + p * (p + 1) / 2)
-  for (i in seq_len(nrow(x))) {
-    o <- which(!is.na(x[i, ]))
+  cells <- arrayInd(mvn_pack(numeric(p), matrix(seq_len(p^2), p))[-seq_len(p)], c(p, p))
+  for (rows in oracle_patterns(x)) {
+    o <- which(!is.na(x[rows[1], ]))
     if (length(o) == 0) next
-    k <- solve(covariance[o, o, drop = FALSE])
-    u <- drop(k %*% (x[i, o] - mean[o]))
-    for_mean <- numeric(p)
-    for_mean[o] <- u
-    g <- matrix(0, p, p)
-    g[o, o] <- (tcrossprod(u) - k) / 2
-    g <- 2 * g - diag(diag(g), p)
-    out[i, ] <- mvn_pack(for_mean, g)
+    k <- matrix(0, p, p)
+    k[o, o] <- solve(covariance[o, o, drop = FALSE])
+    u <- matrix(0, length(rows), p)
+    u[, o] <- t(k[o, o] %*% (t(x[rows, o, drop = FALSE]) - mean[o]))
+    g <- u[, cells[, 1], drop = FALSE] * u[, cells[, 2], drop = FALSE] - rep(k[cells], each = length(rows))
+    # a covariance is in two cells of the matrix, a variance in one
+    out[rows, ] <- cbind(u, g / rep(1 + (cells[, 1] == cells[, 2]), each = length(rows)))
   }
   out
 }
