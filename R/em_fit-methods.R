@@ -7,7 +7,8 @@
 #' `logLik()` has the attributes `df` and `nobs`, so that [stats::AIC()] and [stats::BIC()] work:
 #' both are \eqn{-2 \log L} plus a penalty, **lower is better** (the package mclust reports the
 #' negative). `nobs()` is the sum of the weights of the rows that have any observed value, which is
-#' the number of such rows without weights.
+#' the number of such rows without weights. `sigma()` is an error: no model of the package has one residual standard
+#' deviation for all variables.
 #'
 #' `update()` evaluates the call of the fit again with some arguments changed, as
 #' [stats::update()] does.
@@ -22,6 +23,7 @@
 #' @param object,x,formula A fit.
 #' @param formula. Changes to the formula, see [stats::update.formula()].
 #' @param evaluate `TRUE` (default): evaluate the new call. `FALSE`: return it.
+#' @param use.fallback Ignored; [stats::nobs()] has it.
 #' @param ... For `update()`, arguments of the call to change or add. Otherwise unused, and an
 #'   error.
 #' @return See the details for each function.
@@ -43,9 +45,17 @@ logLik.em_fit <- function(object, ...) {
 
 #' @rdname em_fit-methods
 #' @export
-nobs.em_fit <- function(object, ...) {
+nobs.em_fit <- function(object, ..., use.fallback = FALSE) {
   check_dots_empty(..., .function = "nobs.em_fit")
   object$nobs
+}
+
+#' @rdname em_fit-methods
+#' @importFrom stats sigma
+#' @export
+sigma.em_fit <- function(object, ...) {
+  em_abort(sprintf(paste0("A fit of %s() has no single residual standard deviation. Its variances are in ",
+                          "`fit$parameters` and coef(fit)."), class(object)[1L]), "no_sigma")
 }
 
 #' @rdname em_fit-methods
@@ -64,6 +74,8 @@ model.frame.em_fit <- function(formula, ...) {
   check_dots_empty(..., .function = "model.frame.em_fit")
   require_data(formula, "model.frame()")
   frame <- as.data.frame(formula$data, optional = TRUE)
+  # a matrix may have come without names
+  if (length(formula$variables) == length(frame)) names(frame) <- formula$variables
   if (!is.null(formula$weights)) {
     frame[["(weights)"]] <- formula$weights
   }

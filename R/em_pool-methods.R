@@ -5,6 +5,7 @@
 #' Accessors of the results of [em_pool()], as other models in R have them.
 #'
 #' @param object,x A result of [em_pool()].
+#' @param use.fallback Ignored; [stats::nobs()] has it.
 #' @param type `"total"` (default): the variance T of the pooled estimates; `"within"`: \eqn{\bar U}, the mean of the
 #'   variances of the fits; `"between"`: B, the variance between imputations.
 #' @param parm Names or numbers of the coefficients; all by default.
@@ -66,7 +67,7 @@ confint.em_pool <- function(object, parm, level = attr(object, "conf_level"), ..
 
 #' @rdname em_pool-methods
 #' @export
-nobs.em_pool <- function(object, ...) {
+nobs.em_pool <- function(object, ..., use.fallback = FALSE) {
   check_dots_empty(..., .function = "nobs.em_pool")
   attr(object, "nobs")
 }

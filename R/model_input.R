@@ -89,6 +89,13 @@ input_from_data <- function(x, name = "x") {
        weights = NULL)
 }
 
+# A square symmetric matrix without gaps and with a positive diagonal: no data, in all likelihood.
+looks_like_covariance <- function(x) {
+  if (is.data.frame(x) && nrow(x) == ncol(x)) x <- as.matrix(x)
+  is.matrix(x) && is.numeric(x) && nrow(x) == ncol(x) && nrow(x) > 1L && all(is.finite(x)) && all(diag(x) > 0) &&
+    isSymmetric(unname(x))
+}
+
 # ~ . - a without a, which model.frame() would look up and keep.
 without_unused_variables <- function(formula, data) {
   terms <- tryCatch(stats::terms(formula, data = if (is.data.frame(data)) data), error = function(e) NULL)
@@ -110,12 +117,19 @@ input_from_formula <- function(formula, data, call, env) {
   frame_call[[1L]] <- quote(stats::model.frame)
   frame_call$formula <- without_unused_variables(formula, data)
   frame_call$na.action <- quote(stats::na.pass)
+  # model.frame() would keep a row for an NA in `subset`, and one for a row that is not there.
+  if (!is.null(call$subset)) frame_call$subset <- as.call(list(function(subset) choose_rows(subset, data), call$subset))
   frame <- tryCatch(eval(frame_call, env), error = function(e) {
+    if (inherits(e, "em_error")) stop(e)
     em_abort(paste0("The formula could not be evaluated: ", conditionMessage(e)), "formula")
   })
   terms <- attr(frame, "terms")
   if (any(attr(terms, "order") > 1L)) {
     em_abort("The formula has an interaction; write the product of two variables as I(a * b).", "formula")
+  }
+  if (!is.null(attr(terms, "offset"))) {
+    em_abort(paste0("The formula has an offset(), which belongs to the mean of a response, and this model has none. ",
+                    "Leave it out."), "formula")
   }
   used <- setdiff(names(frame), c("(weights)", "(subset)"))
   if (length(used) == 0L) em_abort("The formula names no variables.", "no_columns")
@@ -132,6 +146,15 @@ input_from_formula <- function(formula, data, call, env) {
        weights = stats::model.weights(frame))
 }
 
+# Numbers of the rows of `data` (NULL: of variables elsewhere) that an evaluated `subset` chooses; NA chooses none.
+choose_rows <- function(subset, data) {
+  if (is.data.frame(data)) {
+    if (is.character(subset)) subset <- match(subset, row.names(data))
+    return(subset_rows(subset, nrow(data)))
+  }
+  if (is.logical(subset)) which(subset) else subset[!is.na(subset)]
+}
+
 # Rejects data that no model can take; returns the look that the checks took (see data_summary_). `limit`: how many
 # distinct rows are worth counting.
 check_data <- function(x, variables, weights, limit, threads, look = data_summary_(x, weights, limit, threads)) {
@@ -145,6 +168,10 @@ check_data <- function(x, variables, weights, limit, threads, look = data_summar
                      dQuote(variables[look$infinite[2L]], FALSE), format(x[look$infinite[1L], look$infinite[2L]])),
              "infinite", row = look$infinite[1L], column = variables[look$infinite[2L]])
   }
+  if (!is.null(weights) && sum(weights > 0) == 1L) {
+    em_abort(sprintf(paste0("Only row %d has a positive weight; a distribution cannot be estimated from one ",
+                            "observation."), which(weights > 0)), "too_few_rows")
+  }
   name_columns <- function(which, one, many, class) {
     if (!any(which)) return()
     names <- paste(dQuote(variables[which], FALSE), collapse = ", ")
@@ -154,8 +181,11 @@ check_data <- function(x, variables, weights, limit, threads, look = data_summar
                "Columns %s have no observed value. Leave them out.", "all_missing")
   name_columns(look$lowest == look$highest, "Column %s is constant: its variance is zero. Leave it out.",
                "Columns %s are constant: their variances are zero. Leave them out.", "constant_column")
-  # The digits of such a column are used up by its offset.
   offset <- pmax(abs(look$lowest), abs(look$highest))
+  name_columns(is.infinite(look$sd) | look$sd %in% 0 & offset < 1e-100,
+               "The squares of column %s are beyond the range of doubles. Change its unit.",
+               "The squares of columns %s are beyond the range of doubles. Change their units.", "scale")
+  # The digits of such a column are used up by its offset.
   name_columns(look$sd <= 1e-13 * offset,
                "Column %s is constant up to rounding. Subtract its mean before it is rounded, or leave it out.",
                "Columns %s are constant up to rounding. Subtract their means before they are rounded, or leave them out.",
@@ -189,11 +219,28 @@ rows_to_predict <- function(fit, newdata) {
   list(x = x, names = rownames(x))
 }
 
+# New data of a formula as a data frame: a plain vector has values of the one variable, or one row of several.
+newdata_frame <- function(newdata, variables) {
+  if (!is.atomic(newdata) || !is.null(dim(newdata)) || is.null(newdata)) return(as.data.frame(newdata))
+  if (length(variables) == 1L) {
+    frame <- data.frame(unname(newdata))
+    if (!is.null(names(newdata))) row.names(frame) <- make.unique(names(newdata))
+  } else if (!is.null(names(newdata)) && all(variables %in% names(newdata))) {
+    frame <- as.data.frame(as.list(newdata[variables]))
+  } else if (is.null(names(newdata)) && length(newdata) == length(variables)) {
+    frame <- as.data.frame(as.list(newdata))
+  } else {
+    em_abort(sprintf("`newdata` must have the %d variables %s.", length(variables),
+                     paste(dQuote(variables, FALSE), collapse = ", ")), "newdata")
+  }
+  stats::setNames(frame, variables)
+}
+
 # The variables of a fit taken from new data, as a matrix in the order of the fit; rows as they come.
 model_matrix_newdata <- function(fit, newdata) {
   variables <- fit$variables
   if (!is.null(fit$terms)) {
-    if (!is.data.frame(newdata)) newdata <- as.data.frame(newdata)
+    if (!is.data.frame(newdata)) newdata <- newdata_frame(newdata, all.vars(stats::delete.response(fit$terms)))
     frame <- tryCatch(
       stats::model.frame(stats::delete.response(fit$terms), newdata, na.action = stats::na.pass),
       error = function(e) {

@@ -84,3 +84,9 @@ test_that("misspelt arguments are errors, not silence", {
   expect_error(weights(fit, type = "prior"), class = "em_error_unused_argument")
   expect_error(ICL(fit, sign = -1), class = "em_error_unused_argument")
 })
+
+test_that("nobs() takes the fallback of stats::nobs(), and sigma() says that there is none", {
+  fit <- em_mvnorm(datasets::mtcars[1:3])
+  expect_equal(stats::nobs(fit, use.fallback = TRUE), 32)
+  expect_error(stats::sigma(fit), class = "em_error_no_sigma")
+})

@@ -33,3 +33,10 @@ test_that("augment() adds scores to the data, to other columns, or to new rows",
   expect_false(identical(augment(fit, scores = "bartlett")$.fs1, table$.fs1))
   expect_error(augment(fit, data = datasets::mtcars[1:5, ]), class = "em_error_argument")
 })
+
+test_that("data without names get those of the fit", {
+  x <- unname(data_factors(n = 60, p = 6, q = 2))
+  expect_named(augment(em_fa(x, n_factors = 1)), c(paste0("V", 1:6), ".fs1"))
+  expect_named(model.frame(em_fa(x, n_factors = 1)), paste0("V", 1:6))
+  expect_identical(names(augment(em_gmm(x, n_components = 1)))[1:6], paste0("V", 1:6))
+})

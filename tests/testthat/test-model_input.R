@@ -70,3 +70,39 @@ test_that("a variable that a formula takes away is not used, nor looked for in n
   expect_equal(logLik(fit, newdata = datasets::iris[, c(1, 3, 4)])[1], fit$loglik, tolerance = 1e-10)
   expect_error(em_mvnorm(~ . - a, data = data.frame(a = 1:9)), class = "em_error_no_columns")
 })
+
+test_that("NA in subset drops the row, and rows that are not there are refused", {
+  data <- datasets::mtcars[1:4]
+  data$chosen <- rep(c(TRUE, NA, FALSE, TRUE), 8)
+  kept <- which(data$chosen)
+  fit <- em_mvnorm(~ mpg + cyl, data, subset = chosen)
+  expect_identical(fit$n_rows, 16L)
+  expect_identical(unname(fit$data), unname(as.matrix(data[kept, 1:2])))
+  expect_identical(em_fa(~ mpg + cyl + disp + hp, data, subset = chosen, n_factors = 1)$n_rows, 16L)
+  expect_identical(em_gmm(~ mpg + cyl, data, subset = chosen, n_components = 1)$n_rows, 16L)
+  expect_identical(em_mixture(mpg ~ cyl, data, subset = chosen, n_components = 1)$n_rows, 16L)
+  expect_identical(em_mvnorm(~ mpg + cyl, data, subset = row.names(data)[kept])$n_rows, 16L)
+  expect_error(em_mvnorm(~ mpg + cyl, data, subset = 30:40), class = "em_error_subset")
+  chosen <- data$chosen
+  y <- data$mpg
+  expect_identical(em_mvnorm(~ y, subset = chosen)$n_rows, 16L)
+})
+
+test_that("an offset is refused where nothing is its mean", {
+  expect_error(em_fa(~ mpg + cyl + disp + offset(wt), datasets::mtcars, n_factors = 1), "offset",
+               class = "em_error_formula")
+  expect_error(em_gmm(~ mpg + offset(wt), datasets::mtcars, n_components = 1), class = "em_error_formula")
+})
+
+test_that("columns whose squares no double holds are told of", {
+  x <- as.matrix(datasets::mtcars[1:4])
+  for (factor in c(1e200, 1e-200)) {
+    expect_error(em_fa(x * factor, n_factors = 1), "unit", class = "em_error_scale")
+    expect_error(em_gmm(x * factor, n_components = 1), "unit", class = "em_error_scale")
+  }
+})
+
+test_that("weights of one row alone are told of", {
+  expect_error(em_fa(datasets::mtcars, n_factors = 1, weights = c(0, 3, numeric(30))), "Only row 2",
+               class = "em_error_too_few_rows")
+})
