@@ -14,10 +14,26 @@ resolve_rotation <- function(rotation) {
                             "GPArotation can be used once it is installed."), dQuote(rotation, FALSE)), "rotation")
   }
   if (!rotation %in% getNamespaceExports("GPArotation")) {
-    em_abort(sprintf("GPArotation has no rotation %s; it has for example \"oblimin\", \"quartimin\" and \"geominQ\".",
-                     dQuote(rotation, FALSE)), "rotation")
+    em_abort(sprintf("GPArotation has no rotation %s; it has %s.", dQuote(rotation, FALSE),
+                     abbreviate_list(dQuote(gpa_rotations(), FALSE), 40L)), "rotation")
+  }
+  if (!rotation %in% gpa_rotations()) {
+    em_abort(sprintf(paste0("%s of GPArotation does not rotate loadings alone, to factors of variance 1. Give a ",
+                            "function, such as function(L) GPArotation::%s(L, ...)."), dQuote(rotation, FALSE),
+                     rotation), "rotation")
   }
   list(name = rotation, kind = "GPArotation", fun = getExportedValue("GPArotation", rotation))
+}
+
+# Names of the functions of GPArotation that need nothing but loadings: those that minimise a criterion from a matrix
+# `Tmat`, and echelon, which has a closed form.
+gpa_rotations <- function() {
+  names <- sort(getNamespaceExports("GPArotation"))
+  minimises <- vapply(names, function(name) {
+    takes <- names(formals(getExportedValue("GPArotation", name)))
+    all(c("L", "Tmat", "eps", "maxit") %in% takes) && !any(c("Target", "W") %in% takes)
+  }, NA)
+  c(names[minimises], intersect("echelon", names))
 }
 
 # The rotation of a fit.
@@ -32,7 +48,7 @@ rotation_turn <- function(loadings, rotation, from = NULL) {
   switch(rotation$kind,
     varimax = varimax_turn(loadings, from),
     promax = promax_turn(loadings, from),
-    GPArotation = turn_of(loadings, try_rotation(call_gpa(loadings, rotation$fun, from))),
+    GPArotation = gpa_turn(loadings, rotation, from),
     turn_of(loadings, try_rotation(rotation$fun(loadings)))
   )
 }
@@ -82,14 +98,99 @@ promax_turn <- function(loadings, from = NULL) {
   structure(first %*% u, varimax = first)
 }
 
-# A function of GPArotation, converged more tightly than by default: standard errors are made of differences of it.
-call_gpa <- function(loadings, fun, from = NULL) {
-  takes <- names(formals(fun))
-  arguments <- list(loadings)
-  if (any(c("eps", "...") %in% takes)) arguments <- c(arguments, eps = 1e-9, maxit = 20000L)
-  # Its own matrix is the inverse of the transpose of the turn.
-  if ("Tmat" %in% takes && !is.null(from)) arguments$Tmat <- t(solve(from))
-  do.call(fun, arguments)
+# A rotation of GPArotation. Its gradient projection stalls far above rounding, and standard errors are made of
+# differences, so that Newton steps on the gradient of the criterion, which it returns, end it. `from`: a result of this
+# function for nearby loadings, to begin from; its attribute "inverse" is that of the second derivatives.
+gpa_turn <- function(loadings, rotation, from = NULL) {
+  name <- rotation$name
+  if (!"Tmat" %in% names(formals(rotation$fun))) {
+    return(turn_of(loadings, try_rotation(suppressWarnings(rotation$fun(loadings)))))
+  }
+  if (!is.null(from)) return(newton_turn(loadings, rotation$fun, from, attr(from, "oblique"), attr(from, "inverse")))
+  # What it says of its convergence is found out below.
+  found <- try_rotation(suppressWarnings(rotation$fun(loadings, eps = 1e-6, maxit = 1000L)))
+  if (is.matrix(found$Th) && rcond(found$Th) < 1e-4) {
+    em_abort(sprintf(paste0("The rotation %s lets factors coincide (a correlation of 1) and has no solution for these ",
+                            "loadings. Use another one, such as \"oblimin\"."), dQuote(name, FALSE)), "rotation")
+  }
+  turn <- turn_of(loadings, found)
+  oblique <- !isTRUE(found$orthogonal)
+  second <- gpa_inverse(loadings, turn, rotation$fun, oblique)
+  if (second$lowest >= -1e-6) turn <- newton_turn(loadings, rotation$fun, turn, oblique, second$inverse)
+  second <- gpa_inverse(loadings, turn, rotation$fun, oblique)
+  if (second$lowest < -1e-6 || max(abs(gpa_gradient(loadings, turn, rotation$fun, oblique))) > 1e-5) {
+    em_warn(sprintf("The rotation %s did not converge: the loadings are not at a minimum of its criterion.",
+                    dQuote(name, FALSE)), "rotation")
+  } else if (second$flat > 0L) {
+    em_warn(sprintf(paste0("The criterion of the rotation %s does not determine the factors: it stays the same as ",
+                           "they turn in %s. Use another rotation."), dQuote(name, FALSE),
+                    count_of(second$flat, "direction")), "rotation")
+  }
+  structure(turn, oblique = oblique, inverse = second$inverse)
+}
+
+# Newton steps with a fixed `inverse` of the second derivatives, as long as they bring the gradient down.
+newton_turn <- function(loadings, fun, turn, oblique, inverse, steps = 20L) {
+  kept <- attributes(turn)
+  turn <- matrix(turn, ncol(loadings))
+  gradient <- gpa_gradient(loadings, turn, fun, oblique)
+  for (step in seq_len(steps)) {
+    if (max(abs(gradient)) < 1e-13) break
+    try <- move_turn(turn, -drop(inverse %*% gradient), oblique)
+    there <- gpa_gradient(loadings, try, fun, oblique)
+    if (!all(is.finite(there)) || sum(there^2) >= sum(gradient^2)) break
+    turn <- try
+    gradient <- there
+  }
+  attributes(turn) <- kept
+  turn
+}
+
+# The gradient of the criterion of `fun` in the coordinates of move_turn(): as GPArotation's GPForth() and GPFoblq()
+# project it. With `eps` infinite they stop where they begin.
+gpa_gradient <- function(loadings, turn, fun, oblique) {
+  inner <- if (oblique) t(solve(turn)) else turn
+  at <- fun(loadings, Tmat = inner, eps = Inf)
+  if (!oblique) {
+    m <- crossprod(inner, crossprod(loadings, at$Gq))
+    return((m - t(m))[lower.tri(m)])
+  }
+  g <- -t(crossprod(matrix(at$loadings, nrow(loadings)), at$Gq) %*% solve(inner))
+  m <- crossprod(inner, g - sweep(inner, 2L, colSums(inner * g), "*"))
+  m[lower.tri(m) | upper.tri(m)]
+}
+
+# A turn near another: orthogonal ones by a skew matrix; oblique ones by the off-diagonal of a matrix by which the
+# columns of its transposed inverse, of length 1, are mixed.
+move_turn <- function(turn, step, oblique) {
+  q <- ncol(turn)
+  mix <- matrix(0, q, q)
+  if (!oblique) {
+    mix[lower.tri(mix)] <- step
+    parts <- svd(turn %*% (diag(q) + mix - t(mix)))
+    return(tcrossprod(parts$u, parts$v))
+  }
+  mix[lower.tri(mix) | upper.tri(mix)] <- step
+  inner <- t(solve(turn)) %*% (diag(q) + mix)
+  t(solve(sweep(inner, 2L, sqrt(colSums(inner^2)), "/")))
+}
+
+# Second derivatives of the criterion, by differences of its gradient: `inverse` (0 in directions in which it is flat),
+# how many those are, and the `lowest` of the eigenvalues, relative to the largest.
+gpa_inverse <- function(loadings, turn, fun, oblique, h = 1e-5) {
+  turn <- matrix(turn, ncol(loadings))
+  m <- choose(ncol(turn), 2L) * (1L + oblique)
+  second <- vapply(seq_len(m), function(k) {
+    side <- function(h) gpa_gradient(loadings, move_turn(turn, h * (seq_len(m) == k), oblique), fun, oblique)
+    (side(h) - side(-h)) / (2 * h)
+  }, numeric(m))
+  second <- matrix(second, m)
+  spectrum <- eigen((second + t(second)) / 2, symmetric = TRUE)
+  size <- max(abs(spectrum$values))
+  good <- abs(spectrum$values) > 1e-7 * size & size > 1e-12
+  vectors <- spectrum$vectors[, good, drop = FALSE]
+  list(inverse = vectors %*% (t(vectors) / spectrum$values[good]), flat = sum(!good),
+       lowest = if (any(good)) min(spectrum$values) / size else 0)
 }
 
 # The turn between loadings and what a rotation made of them, or an error that says what is wrong.
