@@ -8,6 +8,10 @@ fa_input_from_data <- function(x, n_obs, name) {
   if (is.list(x) && !is.data.frame(x) && !is.null(x$cov)) {
     em_abort("`x` is a list with a covariance matrix: give it as `covmat`, em_fa(covmat = ).", "data_type")
   }
+  if (looks_like_covariance(x)) {
+    em_abort(paste0("`x` looks like a covariance matrix, not like rows of data: give it as `covmat`, with the number ",
+                    "of rows behind it, em_fa(covmat = , n_obs = )."), "n_obs")
+  }
   input_from_data(x, name)
 }
 
@@ -31,16 +35,20 @@ fa_input_from_covmat <- function(x, covmat, n_obs, weights, scores) {
   fine <- is.numeric(n) && length(n) == 1L && is.finite(n) && n > 1
   if (!fine) check_fails("n_obs", "one number above 1", n, "n_obs")
   p <- ncol(s)
-  mean <- if (is.null(given$center) || is.logical(given$center)) numeric(p) else given$center
-  if (!is.numeric(mean) || length(mean) != p || !all(is.finite(mean))) {
+  mean <- if (is.null(given$center) || is.logical(given$center)) rep(NA_real_, p) else given$center
+  # cov.wt(center = FALSE)
+  if (identical(as.double(mean), 0)) mean <- numeric(p)
+  known <- is.numeric(mean) && length(mean) == p && all(is.finite(mean))
+  if (!known && !(is.null(given$center) || is.logical(given$center))) {
     em_abort(sprintf("`covmat$center` must have a number for each of the %d variables.", p), "covmat")
   }
   variables <- colnames(s)
   if (is.null(variables)) variables <- rownames(s)
   if (is.null(variables)) variables <- paste0("V", seq_len(p))
   list(x = NULL, variables = make.unique(variables), row_names = NULL, formula = NULL, terms = NULL,
-       covmat = list(mean = as.double(mean), covariance = unname(s), x = NULL, weights = NULL, n = as.double(n),
-                     n_distinct = as.double(n), missing = FALSE, weights_given = NULL))
+       covmat = list(mean = if (known) as.double(mean) else numeric(p), mean_known = known, covariance = unname(s),
+                     x = NULL, weights = NULL, n = as.double(n), n_distinct = as.double(n), missing = FALSE,
+                     weights_given = NULL))
 }
 
 # Square, numeric, finite, symmetric, positive definite; returned as doubles.
@@ -76,6 +84,13 @@ check_covmat <- function(s) {
   root <- tryCatch(chol(s / scale), error = function(e) NULL)
   if (is.null(root) || min(diag(root))^2 < 1e-12) {
     lowest <- min(eigen(s / scale, symmetric = TRUE, only.values = TRUE)$values)
+    if (lowest < -1e-8) {
+      em_abort(sprintf(paste0(
+        "`covmat` is not positive semidefinite: as a correlation matrix its smallest eigenvalue is %s, so that no ",
+        "data have it. Typical causes are correlations taken pair by pair, polychoric correlations, and rounding. Give the ",
+        "data as `x`, which may have missing values, or the nearest correlation matrix (Matrix::nearPD())."
+      ), format(lowest, digits = 3)), "covmat", eigenvalue = lowest)
+    }
     em_abort(sprintf(paste0(
       "`covmat` must be positive definite; as a correlation matrix its smallest eigenvalue is %s. Leave out variables ",
       "that are linear in others (%s), or give the data as `x`, which may have missing values and fewer rows than ",
@@ -207,7 +222,8 @@ check_fa_start <- function(start, variables, q, data) {
   if (inherits(start, "em_fa")) {
     # Uniquenesses go with any number of factors.
     loadings <- if (is.null(q) || start$n_factors == q) unrotated_loadings(start)
-    start <- c(start$parameters[c("mean", "uniquenesses")], list(loadings = loadings))
+    start <- c(list(mean = if (knows_mean(start)) start$parameters$mean),
+               start$parameters["uniquenesses"], list(loadings = loadings))
     method <- "previous fit"
   }
   if (is.numeric(start) && is.null(dim(start))) {

@@ -63,7 +63,7 @@ fa_replicates <- function(fit, core, runs, standardized) {
     near <- loadings %*% procrustes_turn(loadings / sqrt(rowSums(loadings^2) + psi), target)
     shaped <- tryCatch(shape(near, psi), error = function(e) NULL)
     if (is.null(shaped) || !all(is.finite(shaped))) return(rep(NA_real_, n_coefficients))
-    c(if (!standardized) runs$mean[, b], shaped)
+    c(if (!standardized && knows_mean(fit)) runs$mean[, b], shaped)
   }, numeric(n_coefficients)))
 }
 

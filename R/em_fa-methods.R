@@ -2,7 +2,8 @@
 
 #' Coefficients of a factor analysis
 #'
-#' Means, rotated loadings, uniquenesses and, for an oblique rotation, factor correlations as one named vector.
+#' Means (unless the fit is of a covariance matrix without them), rotated loadings, uniquenesses and, for an oblique
+#' rotation, factor correlations as one named vector.
 #'
 #' @param object A fit of [em_fa()].
 #' @param standardized FALSE (default): in the units of the data, as `fit$parameters`. TRUE: loadings and uniquenesses
@@ -20,7 +21,7 @@ coef.em_fa <- function(object, standardized = FALSE, ...) {
   check_dots_empty(..., .function = "coef.em_fa")
   part <- if (standardized) object$standardized else object$parameters
   phi <- if (is_oblique(object)) object$factor_correlation[lower.tri(object$factor_correlation)]
-  stats::setNames(c(if (!standardized) part$mean, part$loadings, part$uniquenesses, phi),
+  stats::setNames(c(if (!standardized && knows_mean(object)) part$mean, part$loadings, part$uniquenesses, phi),
                   fa_coefficient_names(object, standardized))
 }
 
@@ -28,14 +29,24 @@ fa_coefficient_names <- function(fit, standardized) {
   v <- fit$variables
   q <- fit$n_factors
   lower <- which(lower.tri(diag(q)), arr.ind = TRUE)
-  c(if (!standardized) sprintf("mean[%s]", v), sprintf("loading[%s,%d]", rep(v, q), rep(seq_len(q), each = length(v))),
+  c(if (!standardized && knows_mean(fit)) sprintf("mean[%s]", v),
+    sprintf("loading[%s,%d]", rep(v, q), rep(seq_len(q), each = length(v))),
     sprintf("uniqueness[%s]", v), if (is_oblique(fit)) sprintf("correlation[%d,%d]", lower[, 1L], lower[, 2L]))
 }
 
-# Mean, unrotated loadings and uniquenesses, as the core takes them.
+# FALSE for a fit of a covariance matrix without means.
+knows_mean <- function(fit) !anyNA(fit$parameters$mean)
+
+require_mean <- function(fit, what) {
+  if (knows_mean(fit)) return(invisible())
+  em_abort(paste0(what, " needs the means of the variables, and the covariance matrix of this fit came without. Fit ",
+                  "again with them as `center`: em_fa(covmat = list(cov = , center = , n.obs = ))."), "no_mean")
+}
+
+# Mean (0 where it is not known), unrotated loadings and uniquenesses, as the core takes them.
 fa_core <- function(fit) {
-  list(mean = unname(fit$parameters$mean), loadings = unrotated_loadings(fit),
-       uniquenesses = unname(fit$parameters$uniquenesses))
+  list(mean = if (knows_mean(fit)) unname(fit$parameters$mean) else numeric(length(fit$variables)),
+       loadings = unrotated_loadings(fit), uniquenesses = unname(fit$parameters$uniquenesses))
 }
 
 #' Log-likelihood of a factor analysis
@@ -54,6 +65,7 @@ fa_core <- function(fit) {
 logLik.em_fa <- function(object, newdata = NULL, ...) {
   check_dots_empty(..., .function = "logLik.em_fa")
   if (is.null(newdata)) return(structure(object$loglik, df = object$df, nobs = object$nobs, class = "logLik"))
+  require_mean(object, "logLik() of new rows")
   x <- model_matrix_newdata(object, newdata)
   rows <- fa_rows_(unname(x), fa_core(object), FALSE, resolve_threads(object$control))
   structure(sum(rows$loglik), df = object$df, nobs = sum(rowSums(!is.na(x)) > 0L), class = "logLik")
@@ -149,6 +161,7 @@ simulate.em_fa <- function(object, nsim = 1, seed = NULL, n_rows = object$n_rows
   check_dots_empty(..., .function = "simulate.em_fa")
   nsim <- check_count(nsim, "nsim")
   n_rows <- check_count(n_rows, "n_rows")
+  require_mean(object, "simulate()")
   core <- fa_core(object)
   p <- length(object$variables)
   simulate_sets(nsim, seed, function() {

@@ -31,6 +31,7 @@ predict.em_fa <- function(object, newdata = NULL, type = c("scores", "imputed"),
   scores <- check_choice(scores, "scores", c("regression", "bartlett"))
   check_dots_empty(..., .function = "predict.em_fa")
   if (is.null(newdata)) require_rows(object, "predict() without `newdata`")
+  require_mean(object, "predict()")
   rows <- rows_to_predict(object, newdata)
   x <- rows$x
   names <- rows$names

@@ -100,33 +100,49 @@ promax_turn <- function(loadings, from = NULL) {
 
 # A rotation of GPArotation. Its gradient projection stalls far above rounding, and standard errors are made of
 # differences, so that Newton steps on the gradient of the criterion, which it returns, end it. `from`: a result of this
-# function for nearby loadings, to begin from; its attribute "inverse" is that of the second derivatives.
+# function for similar loadings, to begin from; its attribute "inverse" is that of the second derivatives.
 gpa_turn <- function(loadings, rotation, from = NULL) {
-  name <- rotation$name
-  if (!"Tmat" %in% names(formals(rotation$fun))) {
-    return(turn_of(loadings, try_rotation(suppressWarnings(rotation$fun(loadings)))))
+  fun <- rotation$fun
+  if (!"Tmat" %in% names(formals(fun))) return(turn_of(loadings, try_rotation(suppressWarnings(fun(loadings)))))
+  start <- list()
+  if (!is.null(from)) {
+    oblique <- attr(from, "oblique")
+    turn <- newton_turn(loadings, fun, from, oblique, attr(from, "inverse"))
+    if (max(abs(gpa_gradient(loadings, turn, fun, oblique))) < 1e-8) return(turn)
+    start$Tmat <- gpa_matrix(from, oblique)
   }
-  if (!is.null(from)) return(newton_turn(loadings, rotation$fun, from, attr(from, "oblique"), attr(from, "inverse")))
   # What it says of its convergence is found out below.
-  found <- try_rotation(suppressWarnings(rotation$fun(loadings, eps = 1e-6, maxit = 1000L)))
+  found <- try_rotation(suppressWarnings(do.call(fun, c(list(loadings), start, eps = 1e-6, maxit = 1000L))))
   if (is.matrix(found$Th) && rcond(found$Th) < 1e-4) {
     em_abort(sprintf(paste0("The rotation %s lets factors coincide (a correlation of 1) and has no solution for these ",
-                            "loadings. Use another one, such as \"oblimin\"."), dQuote(name, FALSE)), "rotation")
+                            "loadings. Use another one, such as \"oblimin\"."), dQuote(rotation$name, FALSE)),
+             "rotation")
   }
   turn <- turn_of(loadings, found)
   oblique <- !isTRUE(found$orthogonal)
-  second <- gpa_inverse(loadings, turn, rotation$fun, oblique)
-  if (second$lowest >= -1e-6) turn <- newton_turn(loadings, rotation$fun, turn, oblique, second$inverse)
-  second <- gpa_inverse(loadings, turn, rotation$fun, oblique)
-  if (second$lowest < -1e-6 || max(abs(gpa_gradient(loadings, turn, rotation$fun, oblique))) > 1e-5) {
-    em_warn(sprintf("The rotation %s did not converge: the loadings are not at a minimum of its criterion.",
-                    dQuote(name, FALSE)), "rotation")
+  second <- gpa_inverse(loadings, turn, fun, oblique)
+  if (second$lowest >= -1e-6) turn <- newton_turn(loadings, fun, turn, oblique, second$inverse)
+  second <- gpa_inverse(loadings, turn, fun, oblique)
+  if (is.null(from)) warn_gpa(second, gpa_gradient(loadings, turn, fun, oblique), dQuote(rotation$name, FALSE))
+  structure(turn, oblique = oblique, inverse = second$inverse)
+}
+
+# What is left where a rotation ended, and what its criterion leaves open.
+warn_gpa <- function(second, gradient, name) {
+  if (second$lowest < -1e-6 || max(abs(gradient)) > 1e-5) {
+    em_warn(sprintf("The rotation %s did not converge: the loadings are not at a minimum of its criterion.", name),
+            "rotation")
   } else if (second$flat > 0L) {
     em_warn(sprintf(paste0("The criterion of the rotation %s does not determine the factors: it stays the same as ",
-                           "they turn in %s. Use another rotation."), dQuote(name, FALSE),
-                    count_of(second$flat, "direction")), "rotation")
+                           "they turn in %s. Use another rotation."), name, count_of(second$flat, "direction")),
+            "rotation")
   }
-  structure(turn, oblique = oblique, inverse = second$inverse)
+}
+
+# GPArotation's matrix of a turn: for oblique factors the inverse of its transpose.
+gpa_matrix <- function(turn, oblique) {
+  turn <- matrix(turn, nrow(turn))
+  if (oblique) t(solve(turn)) else turn
 }
 
 # Newton steps with a fixed `inverse` of the second derivatives, as long as they bring the gradient down.
@@ -149,7 +165,7 @@ newton_turn <- function(loadings, fun, turn, oblique, inverse, steps = 20L) {
 # The gradient of the criterion of `fun` in the coordinates of move_turn(): as GPArotation's GPForth() and GPFoblq()
 # project it. With `eps` infinite they stop where they begin.
 gpa_gradient <- function(loadings, turn, fun, oblique) {
-  inner <- if (oblique) t(solve(turn)) else turn
+  inner <- gpa_matrix(turn, oblique)
   at <- fun(loadings, Tmat = inner, eps = Inf)
   if (!oblique) {
     m <- crossprod(inner, crossprod(loadings, at$Gq))
@@ -171,7 +187,7 @@ move_turn <- function(turn, step, oblique) {
     return(tcrossprod(parts$u, parts$v))
   }
   mix[lower.tri(mix) | upper.tri(mix)] <- step
-  inner <- t(solve(turn)) %*% (diag(q) + mix)
+  inner <- gpa_matrix(turn, TRUE) %*% (diag(q) + mix)
   t(solve(sweep(inner, 2L, sqrt(colSums(inner^2)), "/")))
 }
 

@@ -135,7 +135,7 @@ parallel_input <- function(x, n_obs) {
   }
   input <- input_from_data(x)
   check_data(input$x, input$variables, NULL, look = column_look(input$x))
-  if (is.matrix(x) && nrow(x) == ncol(x) && isSymmetric(unname(x))) {
+  if (looks_like_covariance(x)) {
     em_abort("`x` looks like a covariance matrix: give the number of rows behind it, `n_obs`.", "n_obs")
   }
   data_eigenvalues(input$x, NULL, sum(rowSums(!is.na(input$x)) > 0L))

@@ -83,7 +83,7 @@ fa_inverse_information <- function(fit, core) {
   information <- if (is.null(fit$covmat) && anyNA(x)) {
     fa_missing_information_(x, weights, core, fit$type, threads)
   } else {
-    data <- c(fit$covmat[c("mean", "covariance", "n")], list(x = NULL, weights = NULL))
+    data <- c(list(mean = core$mean), fit$covmat[c("covariance", "n")], list(x = NULL, weights = NULL))
     if (is.null(fit$covmat)) data <- list(mean = core$mean, x = x, weights = weights, n = fit$nobs)
     fa_information_(data, core, fit$type, threads)
   }
@@ -186,7 +186,7 @@ fa_jacobian <- function(fit, core, free, standardized) {
     (moved(h) - moved(-h)) / (2 * h)
   }, shape(core$loadings, core$uniquenesses))
   jacobian <- cbind(matrix(0, nrow(derivative), p), derivative)
-  if (!standardized) jacobian <- rbind(cbind(diag(sd, p), matrix(0, p, length(where))), jacobian)
+  if (!standardized && knows_mean(fit)) jacobian <- rbind(cbind(diag(sd, p), matrix(0, p, length(where))), jacobian)
   rownames(jacobian) <- fa_coefficient_names(fit, standardized)
   jacobian
 }

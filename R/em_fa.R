@@ -48,14 +48,17 @@
 #' @param n_factors Whole numbers >= 1: how many factors; of several the best by BIC. Default 1 to 5. Numbers for which
 #'   the model has more parameters than a covariance matrix (\eqn{(p - q)^2 < p + q}) are left out; a single such number
 #'   is an error.
-#' @param rotation "varimax" (default), "promax", "none", the name of a function of the package GPArotation such as
-#'   "oblimin", or a function of a matrix of loadings (p x q) that returns a rotated matrix, or a list with an element
-#'   `loadings`.
+#' @param rotation "varimax" (default), "promax", "none"; the name of a function of the package GPArotation that needs
+#'   nothing but loadings, such as "oblimin" or "geominQ" (it is finished by Newton steps; `em_warning_rotation` tells
+#'   where it has not converged, or where its criterion leaves the factors open); or a function of a matrix of loadings
+#'   (p x q) that returns a rotated matrix, or a list with an element `loadings`. [vcov()][vcov.em_fa] differentiates
+#'   it: a function of one's own should be exact to 1e-6 or better.
 #' @param scores "regression" (default; Thomson: the conditional means of the factors), "bartlett" (weighted least
 #'   squares) or "none".
 #' @param covmat NULL (default), or instead of `x` a covariance or correlation matrix, **maximum likelihood (divisor
-#'   n)**, which is used as it is; or a list with elements `cov`, and if known `n.obs` and `center`, such as
-#'   [datasets::ability.cov] or the result of [stats::cov.wt()].
+#'   n)**, which is used as it is; or a list with elements `cov`, and if known `n.obs` and `center` (the means of the
+#'   variables), such as [datasets::ability.cov] or the result of [stats::cov.wt()]. Without `center` the means are NA,
+#'   and what needs them (scores, likelihood and imputations of new rows, simulation) is an error.
 #' @param n_obs With `covmat`: the number of rows behind it.
 #' @param weights NULL (default), or a number >= 0 for each row: observation weights. A row of weight 2 counts as two
 #'   equal rows.
@@ -70,8 +73,8 @@
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_fa", "em_fit")`:
-#' - `parameters`: `mean` (p), `loadings` (p x q, rotated) and `uniquenesses` (p), in the units of the data, so that
-#'   \eqn{\Lambda \Phi \Lambda' + \Psi} is the covariance matrix of the model.
+#' - `parameters`: `mean` (p; NA where `covmat` has no `center`), `loadings` (p x q, rotated) and `uniquenesses` (p), in
+#'   the units of the data, so that \eqn{\Lambda \Phi \Lambda' + \Psi} is the covariance matrix of the model.
 #' - `loadings` (class [loadings][stats::loadings]) and `uniquenesses`: the same for variables of variance 1, which is
 #'   what [stats::factanal()] gives; `standardized`: both in a list.
 #' - `factor_correlation` (\eqn{\Phi}, q x q; the identity for orthogonal rotations), `rotation` (its name),
@@ -227,7 +230,9 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
   solution <- finish_loadings(matrix(run$parameters$loadings, p, q), run$parameters$uniquenesses, rotation)
   factors <- factor_names(q)
   named <- function(m) matrix(m, p, q, dimnames = list(variables, factors))
-  parameters <- list(mean = stats::setNames(run$parameters$mean, variables), loadings = named(solution$loadings),
+  known <- is.null(input$covmat) || input$covmat$mean_known
+  mean <- if (known) run$parameters$mean else rep(NA_real_, p)
+  parameters <- list(mean = stats::setNames(mean, variables), loadings = named(solution$loadings),
                      uniquenesses = stats::setNames(run$parameters$uniquenesses, variables))
   square <- function(m) matrix(m, q, q, dimnames = list(factors, factors))
   standardized <- list(loadings = structure(named(solution$standardized), class = "loadings"),
@@ -243,7 +248,7 @@ build_fa <- function(run, q, input, data, spec, rotation, control, call) {
     factor_correlation = square(solution$correlation), rotation = rotation$name,
     rotation_matrix = square(solution$rotation_matrix), rotation_function = rotation$given,
     heywood = variables[run$heywood], scores = NULL, scores_method = spec$scores,
-    covmat = if (!is.null(input$covmat)) input$covmat[c("mean", "covariance", "n")]
+    covmat = if (!is.null(input$covmat)) c(list(mean = mean), input$covmat[c("covariance", "n")])
   )
   if (!is.null(input$covmat)) fit["data"] <- list(NULL)
   fit

@@ -179,3 +179,24 @@ test_that("vcov() and tidy() of a bootstrap are its covariances", {
   bare <- em_fa(mtcars, n_factors = 1, control = em_control(keep_data = FALSE))
   expect_error(em_bootstrap(bare), class = "em_error_no_data")
 })
+
+test_that("a rotation begun from that of quite other loadings ends at a minimum too", {
+  skip_if_not_installed("GPArotation")
+  for (name in c("oblimin", "geominQ", "quartimax", "cfT")) {
+    rotation <- resolve_rotation(name)
+    l <- with_seed(1, matrix(stats::runif(16, -0.6, 0.6), 8))
+    first <- rotation_turn(l, rotation)
+    for (size in c(0.05, 0.3)) {
+      moved <- l + with_seed(2, matrix(stats::rnorm(16, sd = size), 8))
+      turn <- rotation_turn(moved, rotation, first)
+      oblique <- attr(turn, "oblique")
+      expect_lt(max(abs(gpa_gradient(moved, turn, rotation$fun, oblique))), 1e-8, label = name)
+      expect_gt(gpa_inverse(moved, turn, rotation$fun, oblique)$lowest, 0, label = name)
+    }
+  }
+})
+
+test_that("a covariance matrix without means has a bootstrap without them", {
+  fit <- em_fa(covmat = stats::cor(datasets::mtcars), n_obs = 32, n_factors = 1)
+  expect_identical(rownames(vcov(fit, type = "bootstrap", n_boot = 5)), names(coef(fit)))
+})

@@ -148,3 +148,57 @@ test_that("a start of uniquenesses may have zeros, and says what is wrong with o
                class = "em_error_start")
   expect_error(em_fa(datasets::swiss, n_factors = 2, start = c(0, 1)), "6 uniquenesses", class = "em_error_start")
 })
+
+test_that("a covariance matrix without means leaves them open, in everything that needs them", {
+  s <- fa_moments(datasets::mtcars)$covariance
+  fit <- em_fa(covmat = s, n_obs = 32, n_factors = 2)
+  rows <- em_fa(datasets::mtcars, n_factors = 2)
+  expect_true(all(is.na(fit$parameters$mean)))
+  expect_false(any(grepl("^mean", names(coef(fit)))))
+  expect_identical(dimnames(vcov(fit)), rep(list(names(coef(fit))), 2))
+  expect_identical(rownames(confint(fit)), names(coef(fit)))
+  expect_identical(tidy(fit, "parameters")$term, names(coef(fit)))
+  # The likelihood is at the mean of the data, whatever it is.
+  expect_equal(logLik(fit), logLik(rows), tolerance = 1e-8)
+  expect_equal(update(fit, start = fit)$loglik, fit$loglik)
+  for (needs in list(quote(predict(fit, datasets::mtcars)), quote(logLik(fit, newdata = datasets::mtcars)),
+                     quote(augment(fit, newdata = datasets::mtcars)), quote(simulate(fit)),
+                     quote(predict(fit, datasets::mtcars, type = "imputed")))) {
+    expect_error(eval(needs), "center", class = "em_error_no_mean")
+  }
+})
+
+test_that("means given with a covariance matrix are used", {
+  fit <- em_fa(covmat = stats::cov.wt(datasets::mtcars, method = "ML"), n_factors = 2)
+  rows <- em_fa(datasets::mtcars, n_factors = 2)
+  expect_equal(coef(fit), coef(rows), tolerance = 1e-5)
+  expect_equal(as.numeric(logLik(fit, newdata = datasets::mtcars)), rows$loglik, tolerance = 1e-7)
+  expect_equal(unname(predict(fit, datasets::mtcars)), unname(rows$scores), tolerance = 1e-4)
+  expect_equal(dim(simulate(fit, seed = 1)), c(32, 11))
+  about_zero <- em_fa(covmat = stats::cov.wt(datasets::mtcars, center = FALSE, method = "ML"), n_factors = 1)
+  expect_true(all(about_zero$parameters$mean == 0))
+})
+
+test_that("a covariance matrix as data is told of", {
+  s <- stats::cor(datasets::mtcars)
+  expect_error(em_fa(s, n_factors = 1), "covmat", class = "em_error_n_obs")
+  expect_error(em_fa(as.data.frame(s), n_factors = 1), "covmat", class = "em_error_n_obs")
+  expect_error(parallel_analysis(s), "n_obs", class = "em_error_n_obs")
+})
+
+test_that("a matrix that no data have is told from one of linear variables", {
+  s <- stats::cor(datasets::mtcars[1:4])
+  s[1, 2] <- s[2, 1] <- 0.9
+  expect_error(em_fa(covmat = s, n_obs = 30, n_factors = 1), "positive semidefinite.*pair by pair",
+               class = "em_error_covmat")
+  linear <- stats::cov(cbind(datasets::mtcars[1:4], z = datasets::mtcars$mpg + datasets::mtcars$cyl))
+  expect_error(em_fa(covmat = linear, n_obs = 30, n_factors = 1), "linear in others", class = "em_error_covmat")
+})
+
+test_that("a row of new data may be a vector for a formula too", {
+  fit <- em_fa(~ mpg + wt + log(hp) + disp, datasets::mtcars, n_factors = 1)
+  row <- c(disp = 200, mpg = 20, wt = 3, hp = 100)
+  expect_equal(predict(fit, row), predict(fit, as.data.frame(as.list(row))))
+  expect_equal(predict(fit, unname(row[c("mpg", "wt", "hp", "disp")])), predict(fit, row))
+  expect_error(predict(fit, row[-1]), "mpg.*disp", class = "em_error_newdata")
+})

@@ -214,3 +214,25 @@ test_that("where the model holds the sandwich agrees with the information, and w
   expect_equal(vcov(weighted, type = "sandwich", weight_type = "frequency"), vcov(repeated, type = "sandwich"),
                tolerance = 1e-3)
 })
+
+test_that("standard errors of a rotation by name are those of the same rotation in closed form", {
+  skip_if_not_installed("GPArotation")
+  quartimax <- function(l) {
+    u <- l[, 1]^2 - l[, 2]^2
+    v <- 2 * l[, 1] * l[, 2]
+    angle <- atan2(2 * sum(u * v), sum(u^2 - v^2)) / 4
+    l %*% cbind(c(cos(angle), sin(angle)), c(-sin(angle), cos(angle)))
+  }
+  fit <- function(rotation) em_fa(datasets::attitude, n_factors = 2, rotation = rotation, control = fa_control())
+  # A function is differentiated with steps of 1e-3.
+  expect_equal(vcov(fit("quartimax")), vcov(fit(quartimax)), tolerance = 1e-5)
+})
+
+test_that("standard errors of oblimin are those of oblimin run to its last digits", {
+  skip_if_not_installed("GPArotation")
+  precise <- function(l) suppressWarnings(GPArotation::oblimin(l, eps = 1e-7, maxit = 200))
+  fit <- function(rotation) em_fa(covmat = datasets::ability.cov, n_factors = 2, rotation = rotation)
+  # 1e-7 by steps of 1e-3.
+  expect_equal(sqrt(diag(vcov(fit("oblimin"), standardized = TRUE))),
+               sqrt(diag(vcov(fit(precise), standardized = TRUE))), tolerance = 2e-4)
+})
