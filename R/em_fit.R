@@ -34,8 +34,18 @@ status_message <- function(status, iterations) {
   switch(status,
     converged = paste("converged after", count_of(iterations, "iteration")),
     max_iter = sprintf("stopped at the limit of %s, not converged", count_of(iterations, "iteration")),
-    non_monotone = sprintf("stopped after %s: rounding let the objective fall", count_of(iterations, "iteration")),
+    non_monotone = sprintf("stopped after %s, at its best point: the next step would lower the objective",
+                           count_of(iterations, "iteration")),
     status)
+}
+
+# What to do about a fit that has not converged.
+not_converged_advice <- function(status) {
+  if (status == "non_monotone") {
+    return(paste("Rounding does this where a covariance is nearly singular: try a simpler model, a prior or",
+                 "variables that are less collinear."))
+  }
+  "Raise `max_iter`, or try another `acceleration`, in em_control()."
 }
 
 trace_table <- function(run) {

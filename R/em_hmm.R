@@ -275,8 +275,8 @@ fit_hmm <- function(input, n_states, transition, initial, ntimes, timing, topolo
 # What the fit has to say beside its numbers.
 warn_about_hmm <- function(fit) {
   if (!fit$converged) {
-    em_warn(sprintf("The fit of %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
-                    count_of(fit$n_states, "state"), fit$message), "not_converged")
+    em_warn(sprintf("The fit of %s %s. %s", count_of(fit$n_states, "state"), fit$message,
+                    not_converged_advice(fit$status)), "not_converged")
   }
   named <- function(states) paste(dQuote(fit$state_names[states], FALSE), collapse = ", ")
   empty <- empty_states(fit)

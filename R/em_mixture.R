@@ -390,8 +390,8 @@ search_mixture <- function(spec, n_components, start, criterion, control, call) 
   if (length(best) == 0L) abort_mixture(runs, n_components)
   fit <- build_mixture(spec, n_components[best], runs[[best]], table, criterion, control, threads, call)
   if (!fit$converged) {
-    em_warn(sprintf("The fit with %s %s. Raise `max_iter`, or try another `acceleration`, in em_control().",
-                    count_components(fit$n_components), fit$message), "not_converged")
+    em_warn(sprintf("The fit with %s %s. %s", count_components(fit$n_components), fit$message,
+                    not_converged_advice(fit$status)), "not_converged")
   }
   concerns <- mixture_concerns(fit)
   if (length(concerns) > 0L) {

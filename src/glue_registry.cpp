@@ -8,7 +8,7 @@ using namespace emkit;
 
 // [[Rcpp::export(rng = false)]]
 Rcpp::DataFrame covariance_registry_() {
-  Rcpp::CharacterVector code, description, form, variables;
+  Rcpp::CharacterVector code, description, form, variables, contains;
   Rcpp::LogicalVector column_scaling, factors;
   const char* const forms[] = {"pooled diagonal", "pooled", "diagonal", "full"};
   for (const CovarianceEntry& entry : covariance_registry()) {
@@ -18,10 +18,14 @@ Rcpp::DataFrame covariance_registry_() {
     variables.push_back(entry.univariate ? "one" : "many");
     column_scaling.push_back(entry.column_scaling);
     factors.push_back(entry.has_factors());
+    std::string inner;
+    for (const char* name : entry.contains) inner += (inner.empty() ? "" : " ") + std::string(name);
+    contains.push_back(inner);
   }
   return Rcpp::DataFrame::create(Rcpp::Named("code") = code, Rcpp::Named("description") = description,
                                  Rcpp::Named("level") = form, Rcpp::Named("n_variables") = variables,
                                  Rcpp::Named("column_scaling") = column_scaling, Rcpp::Named("factors") = factors,
+                                 Rcpp::Named("contains") = contains,
                                  Rcpp::Named("stringsAsFactors") = false);
 }
 

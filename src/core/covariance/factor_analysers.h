@@ -7,32 +7,19 @@
 #include <utility>
 #include <vector>
 
-#include "eei.h"
-#include "eii.h"
-#include "evi.h"
-#include "vei.h"
-#include "vii.h"
-#include "vvi.h"
+#include "bounded_newton.h"
+#include "covariance.h"
+#include "uniquenesses.h"
 #include "../math/leading_eigen.h"
 
 namespace emkit {
-
-// How the uniquenesses differ over variables and components; each is one of the diagonal covariance structures.
-enum class Uniqueness {
-  kEqualIsotropic,    // Psi_k = psi I         EII
-  kEqual,             // Psi_k = Psi           EEI
-  kVaryingIsotropic,  // Psi_k = psi_k I       VII
-  kVarying,           // Psi_k                 VVI
-  kVaryingScale,      // Psi_k = omega_k Delta VEI
-  kVaryingShape       // Psi_k = omega Delta_k EVI
-};
 
 // The M-step minimises F = sum_k n_k (log |Sigma_k| + tr(Sigma_k^-1 S_k)), S_k = W_k / n_k, by steps none of which raises
 // it. What it reaches is where the next call starts, and is the point that an accelerator sees.
 class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
  public:
   FactorAnalysers(Index n_factors, bool common_loadings, Uniqueness uniqueness)
-      : q_(n_factors), common_(common_loadings), kind_(uniqueness) {}
+      : q_(n_factors), common_(common_loadings), set_(uniqueness) {}
 
   bool m_step(const Scatter& s, SymmetricSet& out) override {
     collapsed_ = -1;
@@ -40,20 +27,15 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     const bool cold = psi_.rows() != s.d() || psi_.cols() != s.n_components();
     if (cold) initialise(s);
     const std::vector<MatrixXd> before = loadings_;
-    const bool newton = kind_ != Uniqueness::kVaryingScale && kind_ != Uniqueness::kVaryingShape;
-    if (s.n_components() == 1 || (newton && !common_)) {
-      if (is_shared()) {
+    if (s.n_components() == 1 || !(common_ || set_.tied())) {
+      if (set_.shared()) {
         descend_profile(s, 0, s.n_components(), cold ? kColdNewton : kWarmNewton);
       } else {
         for (Index k = 0; k < s.n_components(); ++k) descend_profile(s, k, k + 1, cold ? kColdNewton : kWarmNewton);
       }
     } else {
       if (common_) leave_saddle(s);
-      for (int i = 0; i < (cold ? kColdCycles : kWarmCycles); ++i) {
-        double change;
-        if (!cycle(s, change)) return false;
-        if (change < kCycleTol) break;
-      }
+      if (!descend_tied(s, cold)) return false;
     }
     if (!cold) align(before);
     if (!bounded()) return false;
@@ -61,7 +43,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     return true;
   }
 
-  void set_scale(const VectorXd& variance) override { floor_ = kLeastUniqueness * variance; }
+  void set_scale(const VectorXd& variance) override { set_.set_floor(kLeastUniqueness * variance); }
   Index collapsed() const override { return collapsed_; }
 
   // ---- the factors ----
@@ -76,7 +58,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     if (!has_members(loadings, uniquenesses.array().log().matrix())) return false;
     loadings_.assign(loadings.begin(), loadings.begin() + out.count);
     psi_ = uniquenesses.leftCols(out.count);
-    clip();
+    set_.raise(psi_);
     write(out);
     return true;
   }
@@ -108,30 +90,28 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
       if (!l.allFinite()) return false;
     if (!psi.allFinite() || !(psi.minCoeff() > 0.0)) return false;
     loadings_ = loadings;
-    psi_ = psi;
-    clip();
+    // A sum of members is one up to rounding.
+    psi_ = set_.tied() ? set_.project(psi.array().log().matrix()).array().exp().matrix() : psi;
+    set_.raise(psi_);
     write(out);
     return true;
   }
 
  private:
-  bool isotropic() const { return kind_ == Uniqueness::kEqualIsotropic || kind_ == Uniqueness::kVaryingIsotropic; }
-  bool is_shared() const { return kind_ == Uniqueness::kEqualIsotropic || kind_ == Uniqueness::kEqual; }
-
   // S_k, and the least uniquenesses where nobody has set them. False, and which component, where a variable does not
   // vary at all.
   bool prepare(const Scatter& s) {
     const Index count = s.n_components();
     covariance_.resize(static_cast<size_t>(count));
     for (Index k = 0; k < count; ++k) covariance_[static_cast<size_t>(k)] = s.scatter.matrix(k) / s.n(k);
-    if (floor_.size() != s.d()) {
+    if (set_.floor().size() != s.d()) {
       VectorXd pooled = VectorXd::Zero(s.d());
       for (Index k = 0; k < count; ++k) pooled += s.scatter.matrix(k).diagonal();
       set_scale(pooled / s.total());
     }
     for (Index k = 0; k < count; ++k) {
       const VectorXd variance = covariance_[static_cast<size_t>(k)].diagonal();
-      if (!covariance_[static_cast<size_t>(k)].allFinite() || !((variance - floor_).minCoeff() > 0.0)) {
+      if (!covariance_[static_cast<size_t>(k)].allFinite() || !((variance - set_.floor()).minCoeff() > 0.0)) {
         collapsed_ = k;
         return false;
       }
@@ -144,8 +124,9 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     if (common_)
       for (const MatrixXd& l : loadings)
         if ((l - loadings[0]).norm() > kMemberTol * loadings[0].norm()) return false;
-    const MatrixXd log_floor = log_floors(log_psi.rows()).replicate(1, log_psi.cols());
-    return (project(log_psi).cwiseMax(log_floor) - log_psi).cwiseAbs().maxCoeff() < kMemberTol;
+    MatrixXd member = set_.project(log_psi).array().exp().matrix();
+    set_.raise(member);
+    return (member.array().log().matrix() - log_psi).cwiseAbs().maxCoeff() < kMemberTol;
   }
 
   // The likelihood has no bound where more than q uniquenesses of a component go to zero, or those of variables that the
@@ -155,7 +136,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
       if (!psi_.col(k).allFinite() || !loadings_[static_cast<size_t>(k)].allFinite()) return false;
       std::vector<Index> at_floor;
       for (Index j = 0; j < psi_.rows(); ++j)
-        if (psi_(j, k) <= 2.0 * floor_of(j)) at_floor.push_back(j);
+        if (psi_(j, k) <= 2.0 * set_.floor()(j)) at_floor.push_back(j);
       if (static_cast<Index>(at_floor.size()) > q_ || are_collinear(at_floor, loadings_[static_cast<size_t>(k)])) {
         collapsed_ = k;
         return false;
@@ -170,22 +151,6 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     for (size_t i = 0; i < variables.size(); ++i)
       rows.row(static_cast<Index>(i)) = loadings.row(variables[i]).normalized();
     return !(Eigen::JacobiSVD<MatrixXd>(rows).singularValues()(rows.rows() - 1) > kCollinear);
-  }
-
-  VectorXd log_floors(Index d) const {
-    VectorXd out = VectorXd::Constant(d, -std::numeric_limits<double>::infinity());
-    for (Index j = 0; j < floor_.size(); ++j) out(j) = std::log(floor_of(j));
-    return out;
-  }
-
-  double floor_of(Index j) const { return isotropic() ? floor_.mean() : floor_.size() > 0 ? floor_(j) : 0.0; }
-
-  // F has a single minimum in one uniqueness, and where that is below the floor the floor is the best that is allowed.
-  // (Uniquenesses with a common scale or shape are tied to it only above the floor.)
-  void clip() {
-    if (floor_.size() == 0) return;
-    for (Index k = 0; k < psi_.cols(); ++k)
-      for (Index j = 0; j < psi_.rows(); ++j) psi_(j, k) = std::max(psi_(j, k), floor_of(j));
   }
 
   void write(SymmetricSet& out) const {
@@ -207,39 +172,19 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     for (Index k = 0; k < count; ++k) {
       const size_t at = static_cast<size_t>(k);
       const MatrixXd& of = common_ ? pooled : covariance_[at];
-      const VectorXd sd = isotropic() ? VectorXd::Constant(d, std::sqrt(of.diagonal().mean()))
+      const VectorXd sd = set_.isotropic() ? VectorXd::Constant(d, std::sqrt(of.diagonal().mean()))
                                       : VectorXd(of.diagonal().cwiseSqrt());
       const VectorXd inverse = sd.cwiseInverse();
       const MatrixXd scaled = inverse.asDiagonal() * of * inverse.asDiagonal();
       const Eigenpairs pairs = leading_eigenpairs(scaled, q_, MatrixXd());
       const double rest = std::max(scaled.trace() - pairs.values.sum(), 0.0) / static_cast<double>(d - q_);
-      loadings_[at] = sd.asDiagonal() * pairs.vectors * (pairs.values.array() - rest).max(0.0).sqrt().matrix().asDiagonal();
+      loadings_[at] =
+          sd.asDiagonal() * pairs.vectors * (pairs.values.array() - rest).max(0.0).sqrt().matrix().asDiagonal();
       const VectorXd explained = (loadings_[at].rowwise().squaredNorm().array() / sd.array().square()).matrix();
       psi_.col(k) = (sd.array().square() * (1.0 - explained.array()).max(kFirstUniqueness)).matrix();
     }
-    psi_ = project(psi_.array().log().matrix()).array().exp().matrix();
-    clip();
-  }
-
-  // Into the structure, by geometric means over what is equal.
-  MatrixXd project(MatrixXd log_psi) const {
-    const Index d = log_psi.rows(), count = log_psi.cols();
-    const VectorXd over_components = log_psi.rowwise().mean();
-    const VectorXd level = log_psi.colwise().mean();
-    switch (kind_) {
-      case Uniqueness::kEqualIsotropic: log_psi.setConstant(level.mean()); break;
-      case Uniqueness::kEqual: log_psi = over_components.replicate(1, count); break;
-      case Uniqueness::kVaryingIsotropic: log_psi = level.transpose().replicate(d, 1); break;
-      case Uniqueness::kVarying: break;
-      case Uniqueness::kVaryingScale:
-        for (Index k = 0; k < count; ++k)
-          log_psi.col(k) = (over_components.array() + (level(k) - level.mean())).matrix();
-        break;
-      case Uniqueness::kVaryingShape:
-        for (Index k = 0; k < count; ++k) log_psi.col(k).array() += level.mean() - level(k);
-        break;
-    }
-    return log_psi;
+    psi_ = set_.project(psi_.array().log().matrix()).array().exp().matrix();
+    set_.raise(psi_);
   }
 
   // ---- free loadings: F is minimal over them in closed form ----
@@ -288,7 +233,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
         const VectorXd implied = loadings[static_cast<size_t>(k - first)].rowwise().squaredNorm() + psi;
         gradient += s.n(k) / n * (implied - covariance_[static_cast<size_t>(k)].diagonal()).cwiseQuotient(psi);
       }
-      const VectorXd direction = isotropic() ? VectorXd::Constant(d, -gradient.sum() / static_cast<double>(d - q_))
+      const VectorXd direction = set_.isotropic() ? VectorXd::Constant(d, -gradient.sum() / static_cast<double>(d - q_))
                                              : newton_direction(s, first, vectors, psi, gradient);
       const double largest = direction.cwiseAbs().maxCoeff();
       if (!(largest > kNewtonTol)) break;
@@ -297,7 +242,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
       bool moved = false;
       for (int halving = 0; halving < kHalvings && !moved; ++halving, step *= 0.5) {
         VectorXd next = (psi.array() * (step * direction.array()).exp()).matrix();
-        for (Index j = 0; j < d; ++j) next(j) = std::max(next(j), floor_of(j));
+        next = next.cwiseMax(set_.floor());
         std::vector<MatrixXd> next_loadings, next_vectors;
         const double next_value = profile(s, first, last, next, next_loadings, next_vectors);
         if (!(next_value < value)) continue;
@@ -331,7 +276,7 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     }
     hessian /= n;
     for (Index j = 0; j < d; ++j) {
-      if (psi(j) > floor_(j) * (1.0 + 1e-9) || gradient(j) < 0.0) continue;
+      if (psi(j) > set_.floor()(j) * (1.0 + 1e-9) || gradient(j) < 0.0) continue;
       hessian.row(j).setZero();
       hessian.col(j).setZero();
       hessian(j, j) = 1.0;
@@ -352,44 +297,205 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     }
   }
 
-  // ---- what has no closed form: conditional maximisations given the moments of the factors ----
+  // ---- what is common to components that differ otherwise ----
 
-  // F / n_k at given loadings and uniquenesses.
+  // F / n_k at given loadings and uniquenesses. By Sigma itself: a uniqueness near zero does not make it singular.
   double value(size_t k, const MatrixXd& loadings, const VectorXd& psi) const {
-    const MatrixXd weighted = psi.cwiseInverse().asDiagonal() * loadings;
-    MatrixXd inner = loadings.transpose() * weighted;
-    inner.diagonal().array() += 1.0;
-    const Eigen::LLT<MatrixXd> factor(inner);
-    return psi.array().log().sum() + 2.0 * MatrixXd(factor.matrixL()).diagonal().array().log().sum() +
-           covariance_[k].diagonal().cwiseQuotient(psi).sum() -
-           factor.solve(weighted.transpose() * covariance_[k] * weighted).trace();
+    MatrixXd sigma = loadings * loadings.transpose();
+    sigma.diagonal() += psi;
+    const Eigen::LLT<MatrixXd> factor(sigma);
+    if (factor.info() != Eigen::Success) return std::numeric_limits<double>::infinity();
+    return 2.0 * MatrixXd(factor.matrixL()).diagonal().array().log().sum() + factor.solve(covariance_[k]).trace();
   }
 
-  // Conditional maximisation never leaves loadings of zero, and leaves a saddle slowly: common loadings give way to those
-  // of all components pooled where these are better.
+  // F / n. Where loadings are free they become the best for psi.
+  double tied_value(const Scatter& s, std::vector<MatrixXd>& loadings, const MatrixXd& psi,
+                    std::vector<MatrixXd>& vectors) const {
+    double total = 0.0;
+    for (Index k = 0; k < s.n_components(); ++k) {
+      const size_t at = static_cast<size_t>(k);
+      total += s.n(k) * (common_ ? value(at, loadings[at], psi.col(k))
+                                 : best_loadings(at, psi.col(k), loadings[at], vectors[at]));
+    }
+    return total / s.total();
+  }
+
+  // Where a Newton step is too large a problem, or finds nothing, conditional maximisations.
+  bool descend_tied(const Scatter& s, bool cold) {
+    if (basis_.rows() != s.d() * s.n_components()) basis_ = set_.basis(s.d(), s.n_components());
+    const Index size = basis_.cols() + (common_ ? s.d() * q_ : 0);
+    if (size <= kMostNewton && newton_tied(s, cold ? kColdNewton : kWarmNewton)) return true;
+    std::vector<MatrixXd> vectors(loadings_.size());
+    const std::vector<MatrixXd> loadings = loadings_;
+    const MatrixXd psi = psi_;
+    const double before = tied_value(s, loadings_, psi_, vectors);
+    for (int i = 0; i < (cold ? kColdCycles : kWarmCycles); ++i) {
+      double change;
+      if (!cycle(s, change)) return false;
+      if (change < kCycleTol) break;
+    }
+    // What is lost is lost by rounding, at a maximum.
+    if (tied_value(s, loadings_, psi_, vectors) > before) {
+      loadings_ = loadings;
+      psi_ = psi;
+    }
+    return true;
+  }
+
+  // Newton steps on F in eta, log psi = basis eta, and in common loadings (free ones are profiled out, as above), with
+  // expected second derivatives. A step ends where a uniqueness meets its floor, so that it never leaves the structure.
+  // False where the first finds nothing.
+  bool newton_tied(const Scatter& s, int limit) {
+    const Index d = s.d(), count = s.n_components(), n_l = common_ ? d * q_ : 0;
+    std::vector<MatrixXd> vectors(static_cast<size_t>(count)), trial_vectors = vectors, trial = loadings_;
+    double now = tied_value(s, loadings_, psi_, vectors);
+    const double start = now;
+    for (int i = 0; i < limit; ++i) {
+      VectorXd g = VectorXd::Zero(n_l + d * count);
+      MatrixXd h = MatrixXd::Zero(g.size(), g.size());
+      for (Index k = 0; k < count; ++k) {
+        if (common_)
+          add_derivatives(s, k, g, h);
+        else
+          add_profile_derivatives(s, k, vectors[static_cast<size_t>(k)], g, h);
+      }
+      const VectorXd direction = tied_direction(g, h, n_l);
+      const Eigen::Map<const MatrixXd> d_loadings(direction.data(), common_ ? d : 0, common_ ? q_ : 0);
+      const Eigen::Map<const MatrixXd> d_psi(direction.data() + n_l, d, count);
+      const double largest = d_psi.cwiseAbs().maxCoeff();
+      double step = std::min(1.0, kLongestStep / std::max(largest, kNewtonTol));
+      for (Index k = 0; k < count; ++k)
+        for (Index j = 0; j < d; ++j)
+          if (d_psi(j, k) < 0.0 && !at_floor(j, k))
+            step = std::min(step, std::log(set_.floor()(j) / psi_(j, k)) / d_psi(j, k));
+      const double before = now;
+      bool moved = false;
+      for (int halving = 0; halving < kHalvings && !moved; ++halving, step *= 0.5) {
+        MatrixXd next = (psi_.array() * (step * d_psi.array()).exp()).matrix();
+        set_.raise(next);
+        trial = loadings_;
+        if (common_)
+          for (MatrixXd& l : trial) l += step * d_loadings;
+        const double then = tied_value(s, trial, next, trial_vectors);
+        if (!(then < now)) continue;
+        moved = true;
+        now = then;
+        psi_ = next;
+        loadings_.swap(trial);
+        vectors.swap(trial_vectors);
+      }
+      if (!moved && i == 0) return false;
+      if (!moved || before - now < kEnough * (start - now)) break;
+    }
+    return true;
+  }
+
+  bool at_floor(Index j, Index k) const { return psi_(j, k) <= set_.floor()(j) * (1.0 + 1e-9); }
+
+  // In loadings and log psi, from derivatives in both where log psi are free.
+  VectorXd tied_direction(const VectorXd& g, const MatrixXd& h, Index n_l) const {
+    const Index n_eta = basis_.cols(), n_psi = basis_.rows(), d = psi_.rows();
+    MatrixXd reduced(n_l + n_eta, n_l + n_eta);
+    reduced.topLeftCorner(n_l, n_l) = h.topLeftCorner(n_l, n_l);
+    reduced.topRightCorner(n_l, n_eta) = h.topRightCorner(n_l, n_psi) * basis_;
+    reduced.bottomLeftCorner(n_eta, n_l) = reduced.topRightCorner(n_l, n_eta).transpose();
+    reduced.bottomRightCorner(n_eta, n_eta) = basis_.transpose() * h.bottomRightCorner(n_psi, n_psi) * basis_;
+    VectorXd slope(n_l + n_eta);
+    slope << g.head(n_l), basis_.transpose() * g.tail(n_psi);
+    std::vector<Index> rows;
+    for (Index k = 0; k < psi_.cols(); ++k)
+      for (Index j = 0; j < (set_.isotropic() ? 1 : d); ++j)
+        if (at_floor(j, k)) rows.push_back(k * d + j);
+    MatrixXd held = MatrixXd::Zero(n_l + n_eta, static_cast<Index>(rows.size()));
+    for (size_t i = 0; i < rows.size(); ++i)
+      held.col(static_cast<Index>(i)).tail(n_eta) = basis_.row(rows[i]).transpose();
+    const VectorXd x = bounded_newton(reduced, slope, held);
+    VectorXd out(n_l + n_psi);
+    out << x.head(n_l), basis_ * x.tail(n_eta);
+    return out;
+  }
+
+  // Of a component with best loadings, in log psi: see descend_profile().
+  void add_profile_derivatives(const Scatter& s, Index k, const MatrixXd& vectors, VectorXd& g, MatrixXd& h) const {
+    const Index d = s.d();
+    const double share = s.n(k) / s.total();
+    const VectorXd psi = psi_.col(k);
+    const VectorXd implied = loadings_[static_cast<size_t>(k)].rowwise().squaredNorm() + psi;
+    g.segment(k * d, d) = share * (implied - covariance_[static_cast<size_t>(k)].diagonal()).cwiseQuotient(psi);
+    MatrixXd e = -vectors * vectors.transpose();
+    e.diagonal().array() += 1.0;
+    h.block(k * d, k * d, d, d) = share * e.cwiseAbs2();
+  }
+
+  // dF = tr(R dSigma) with R = A - A S A, A = Sigma^-1; of the second derivative its expectation, tr(A dSigma A dSigma).
+  void add_derivatives(const Scatter& s, Index k, VectorXd& g, MatrixXd& h) const {
+    const Index d = s.d(), n_l = d * q_, at = n_l + k * d;
+    const double share = s.n(k) / s.total();
+    const MatrixXd& l = loadings_[static_cast<size_t>(k)];
+    const VectorXd psi = psi_.col(k);
+    const MatrixXd a = precision(k);
+    MatrixXd r = a - a * covariance_[static_cast<size_t>(k)] * a;
+    const MatrixXd m = a * l, c = l.transpose() * m, slope = r * l;
+    g.head(n_l) += 2.0 * share * Eigen::Map<const VectorXd>(slope.data(), n_l);
+    g.segment(at, d) += share * r.diagonal().cwiseProduct(psi);
+    for (Index f = 0; f < q_; ++f) {
+      for (Index e = 0; e < q_; ++e)
+        h.block(f * d, e * d, d, d) += 2.0 * share * (m.col(e) * m.col(f).transpose() + c(f, e) * a);
+      h.block(f * d, at, d, d) += 2.0 * share * a * m.col(f).cwiseProduct(psi).asDiagonal();
+    }
+    h.block(at, at, d, d) += share * (psi.asDiagonal() * a.cwiseAbs2() * psi.asDiagonal());
+  }
+
+  MatrixXd precision(Index k) const {
+    const MatrixXd& l = loadings_[static_cast<size_t>(k)];
+    MatrixXd sigma = l * l.transpose();
+    sigma.diagonal() += psi_.col(k);
+    return sigma.llt().solve(MatrixXd::Identity(l.rows(), l.rows()));
+  }
+
+  // Steps from loadings of zero stay there, and others leave a saddle slowly: common loadings give way to those of all
+  // components pooled where these are better, and a factor that explains nothing to the one that F falls fastest for.
   void leave_saddle(const Scatter& s) {
     const Index d = s.d(), count = s.n_components();
     MatrixXd pooled = MatrixXd::Zero(d, d);
-    VectorXd precision = VectorXd::Zero(d);
+    VectorXd weight = VectorXd::Zero(d);
     for (Index k = 0; k < count; ++k) {
       const double share = s.n(k) / s.total();
       pooled += share * covariance_[static_cast<size_t>(k)];
-      precision += share * psi_.col(k).cwiseInverse();
+      weight += share * psi_.col(k).cwiseInverse();
     }
-    const VectorXd root = precision.cwiseInverse().cwiseSqrt();
-    const VectorXd scale = precision.cwiseSqrt();
+    const VectorXd root = weight.cwiseInverse().cwiseSqrt();
+    const VectorXd scale = weight.cwiseSqrt();
     const Eigenpairs pairs =
         leading_eigenpairs(scale.asDiagonal() * pooled * scale.asDiagonal(), q_, scale.asDiagonal() * loadings_[0]);
-    const MatrixXd candidate =
-        root.asDiagonal() * pairs.vectors * (pairs.values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal();
-    double now = 0.0, then = 0.0;
+    take_common(s, root.asDiagonal() * pairs.vectors *
+                       (pairs.values.array() - 1.0).max(0.0).sqrt().matrix().asDiagonal());
+    const Eigen::JacobiSVD<MatrixXd> svd(scale.asDiagonal() * loadings_[0], Eigen::ComputeThinV);
+    if (svd.singularValues()(q_ - 1) > kNoFactor) return;
+    MatrixXd gradient = MatrixXd::Zero(d, d);
     for (Index k = 0; k < count; ++k) {
+      const MatrixXd a = precision(k);
+      gradient += s.n(k) / s.total() * (a - a * covariance_[static_cast<size_t>(k)] * a);
+    }
+    const Eigen::SelfAdjointEigenSolver<MatrixXd> steepest(root.asDiagonal() * gradient * root.asDiagonal());
+    double size = std::sqrt(std::max(-steepest.eigenvalues()(0), 0.0));
+    MatrixXd candidate = loadings_[0] * svd.matrixV();
+    for (int halving = 0; halving < kHalvings && size > 0.0; ++halving, size *= 0.5) {
+      candidate.col(q_ - 1) = size * root.cwiseProduct(steepest.eigenvectors().col(0));
+      if (take_common(s, candidate)) return;
+    }
+  }
+
+  bool take_common(const Scatter& s, const MatrixXd& candidate) {
+    double now = 0.0, then = 0.0;
+    for (Index k = 0; k < s.n_components(); ++k) {
       const size_t at = static_cast<size_t>(k);
       now += s.n(k) * value(at, loadings_[at], psi_.col(k));
       then += s.n(k) * value(at, candidate, psi_.col(k));
     }
-    if (!(then < now - kSaddleGain * s.total())) return;
+    if (!(then < now - kSaddleGain * s.total())) return false;
     for (MatrixXd& l : loadings_) l = candidate;
+    return true;
   }
 
   // With beta_k = (I + Lambda_k' Psi_k^-1 Lambda_k)^-1 Lambda_k' Psi_k^-1 and Theta_k = I - beta_k Lambda_k +
@@ -431,18 +537,15 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
       }
       for (MatrixXd& l : loadings_) l = next;
     }
-    Scatter residual;
-    residual.n = s.n;
-    residual.scatter = SymmetricSet(d, count, true);
+    MatrixXd residual(d, count);
     for (Index k = 0; k < count; ++k) {
       const size_t at = static_cast<size_t>(k);
       const MatrixXd& l = loadings_[at];
       VectorXd c = covariance_[at].diagonal() - 2.0 * l.cwiseProduct(beta_s[at].transpose()).rowwise().sum() +
                    (l * theta[at]).cwiseProduct(l).rowwise().sum();
-      residual.scatter.values.col(k) = s.n(k) * c.cwiseMax(floor_);
+      residual.col(k) = s.n(k) * c.cwiseMax(0.0);
     }
-    if (!update_uniquenesses(residual)) return false;
-    clip();
+    set_.m_step(residual, s.n, psi_);
     change = (psi_.array() / before.array()).log().abs().maxCoeff();
     if (common_) {
       const VectorXd sd = (loadings_[0].rowwise().squaredNorm() + psi_.col(0)).cwiseSqrt();
@@ -452,35 +555,12 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
     return std::isfinite(change);
   }
 
-  bool update_uniquenesses(const Scatter& residual) {
-    const Index count = residual.n_components();
-    if (is_shared()) {
-      Scatter pooled;
-      pooled.n = VectorXd::Constant(1, residual.total());
-      pooled.scatter = SymmetricSet(residual.d(), 1, true);
-      pooled.scatter.values.col(0) = residual.scatter.values.rowwise().sum();
-      SymmetricSet out(residual.d(), 1, true);
-      const bool fine = kind_ == Uniqueness::kEqual ? Eei().m_step(pooled, out) : Eii().m_step(pooled, out);
-      psi_ = out.values.replicate(1, count);
-      return fine;
-    }
-    SymmetricSet out(residual.d(), count, true);
-    bool fine = false;
-    switch (kind_) {
-      case Uniqueness::kVaryingIsotropic: fine = Vii().m_step(residual, out); break;
-      case Uniqueness::kVaryingScale: fine = Vei().m_step(residual, out); break;
-      case Uniqueness::kVaryingShape: fine = Evi().m_step(residual, out); break;
-      default: fine = Vvi().m_step(residual, out);
-    }
-    psi_ = out.values;
-    return fine;
-  }
-
   static constexpr double kLeastUniqueness = 1e-7;   // of the variance of the data
   static constexpr double kFirstUniqueness = 0.1;    // of a variable's variance, at a start
   static constexpr double kMemberTol = 1e-7;
   static constexpr double kCollinear = 1e-3;         // sine of an angle between variables at the bound
   static constexpr double kSaddleGain = 1e-6;        // of F, for each observation
+  static constexpr double kNoFactor = 1e-4;          // size of loadings in units of the uniquenesses
   static constexpr double kRidge = 1e-10;
   static constexpr double kNewtonTol = 1e-10;        // of log psi
   static constexpr double kCycleTol = 1e-11;
@@ -489,13 +569,14 @@ class FactorAnalysers final : public CovarianceStructureOf<FactorAnalysers> {
   static constexpr double kEnough = 0.1;             // of the descent of a call: a last step worth less ends it
   static constexpr int kColdNewton = 20;
   static constexpr int kWarmNewton = 3;
+  static constexpr Index kMostNewton = 400;          // parameters of a Newton step
   static constexpr int kColdCycles = 50;
   static constexpr int kWarmCycles = 10;
 
   Index q_;
   bool common_;
-  Uniqueness kind_;
-  VectorXd floor_;                     // d: the least uniquenesses
+  UniquenessSet set_;
+  MatrixXd basis_;                     // of the set, where it is needed
   std::vector<MatrixXd> loadings_;     // one d x q matrix for each scatter matrix, equal ones where common
   MatrixXd psi_;                       // d x as many
   std::vector<MatrixXd> covariance_;   // S_k

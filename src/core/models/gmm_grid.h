@@ -15,8 +15,9 @@ struct GmmGridCell {
   size_t n_factors = 0;   // of structures that have factors
 };
 
-// Fits every cell. Structures are fitted after those they contain, whose solutions with as many components join the
-// shared starts: a richer structure then never ends below a simpler one, and poor starts are mended by good neighbours.
+// Fits every cell. Structures are fitted after those they contain (and after themselves with fewer factors), whose
+// solutions with as many components join the shared starts: a richer structure then never ends below a simpler one, and
+// poor starts are mended by good neighbours.
 // Small problems run cell by cell in parallel, large ones use all threads on the rows of one cell; every cell's result
 // is the same either way.
 class GmmGrid {
@@ -101,7 +102,8 @@ class GmmGrid {
     });
   }
 
-  // Cells in the order of containment: a cell's level is one more than that of every structure it contains.
+  // Cells in the order of containment: a cell's level is above that of every structure it contains, and of its own with
+  // fewer factors.
   std::vector<std::vector<size_t>> levels(const std::vector<GmmGridCell>& cells) const {
     std::map<std::string, size_t> depth;
     for (const CovarianceEntry& entry : covariance_registry()) {
@@ -110,7 +112,7 @@ class GmmGrid {
       depth[entry.code] = level;
     }
     std::map<size_t, std::vector<size_t>> by_level;
-    for (size_t i = 0; i < cells.size(); ++i) by_level[depth[cells[i].entry->code]].push_back(i);
+    for (size_t i = 0; i < cells.size(); ++i) by_level[depth[cells[i].entry->code] + cells[i].n_factors].push_back(i);
     std::vector<std::vector<size_t>> out;
     for (auto& level : by_level) out.push_back(level.second);
     return out;
@@ -119,16 +121,22 @@ class GmmGrid {
   static void add_contained(const std::vector<GmmGridCell>& cells, const std::vector<GmmFit>& fits,
                             const GmmGridCell& cell, std::vector<GmmStart>& starts) {
     for (size_t i = 0; i < cells.size(); ++i) {
-      if (cells[i].n_components != cell.n_components || cells[i].n_factors != cell.n_factors || !fits[i].fitted)
-        continue;
-      for (const char* inner : cell.entry->contains) {
-        if (cells[i].entry->code != std::string(inner)) continue;
-        GmmStart s;
-        s.kind = GmmStart::Kind::kParameters;
-        s.method = std::string("from ") + inner;
-        s.parameters = fits[i].parameters;
-        starts.push_back(s);
-      }
+      if (cells[i].n_components != cell.n_components || !fits[i].fitted) continue;
+      const bool fewer = cells[i].entry == cell.entry && cells[i].n_factors + 1 == cell.n_factors && cells[i].n_factors > 0;
+      bool inner = false;
+      for (const char* code : cell.entry->contains) inner = inner || cells[i].entry->code == std::string(code);
+      if (!fewer && !(inner && cells[i].n_factors == cell.n_factors)) continue;
+      GmmStart s;
+      s.kind = GmmStart::Kind::kParameters;
+      s.method = fewer ? "from " + std::to_string(cells[i].n_factors) + " factors"
+                       : std::string("from ") + cells[i].entry->code;
+      s.parameters = fits[i].parameters;
+      if (fewer)
+        for (MatrixXd& loadings : s.parameters.loadings) {
+          loadings.conservativeResize(Eigen::NoChange, loadings.cols() + 1);
+          loadings.rightCols(1).setZero();
+        }
+      starts.push_back(s);
     }
   }
 
