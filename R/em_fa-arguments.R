@@ -205,11 +205,14 @@ check_n_factors <- function(n_factors, default, p, n_rows, type) {
                               "is" else "are"), count_of(min(n_factors), "factor"), min(by_rows, largest)),
              "too_few_rows", largest = min(by_rows, largest))
   }
-  if (length(left_out) > 0L && !default) {
-    em_inform(sprintf("Left out: %s factors are too many for %s.", abbreviate_list(left_out),
-                      if (min(left_out) > largest) count_of(p, "variable") else count_of(n_rows, "row")), "n_factors")
-  }
+  if (!default) inform_left_out(left_out, if (any(left_out <= largest)) count_of(n_rows, "row") else count_of(p, "variable"))
   possible
+}
+
+# Numbers of factors that are not fitted, and what they are too many for.
+inform_left_out <- function(n_factors, what) {
+  if (length(n_factors) == 0L) return(invisible())
+  em_inform(sprintf("Left out: %s factors are too many for %s.", abbreviate_list(n_factors), what), "n_factors")
 }
 
 # ---- starts --------------------------------------------------------------------------------------

@@ -23,12 +23,15 @@ check_factors <- function(n_factors, codes, d) {
   fine <- is.numeric(n_factors) && length(n_factors) > 0L && !anyNA(n_factors) &&
     all(n_factors >= 1 & n_factors == floor(n_factors))
   if (!fine) check_fails("n_factors", "whole numbers, at least 1", n_factors, "n_factors")
-  if (max(n_factors) > most) {
+  n_factors <- sort(unique(as.integer(n_factors)))
+  possible <- n_factors[n_factors <= most]
+  if (length(possible) == 0L) {
     em_abort(sprintf(paste0("`n_factors` is %s: too many for %d variables. The largest number of factors that %d ",
-                            "variables determine is %d."), format(max(n_factors)), d, d, most),
+                            "variables determine is %d."), format(min(n_factors)), d, d, most),
              "n_factors", largest = most)
   }
-  sort(unique(as.integer(n_factors)))
+  inform_left_out(setdiff(n_factors, possible), count_of(d, "variable"))
+  possible
 }
 
 # NULL, or list(lower, sides, start, rows): the box in the data's units, its first proportion, and rows that start in it.

@@ -32,18 +32,92 @@ canonical_loadings <- function(parameters, code) {
 # the variance of the data.
 heywood_cases <- function(parameters, variables) {
   if (is.null(parameters$uniquenesses)) return(NULL)
-  psi <- unname(parameters$uniquenesses)
-  variances <- apply(parameters$covariances, 3L, diag)
-  at <- which(psi < 1e-5 * variances, arr.ind = TRUE)
+  at <- which(at_zero(parameters), arr.ind = TRUE)
   if (nrow(at) == 0L) return(NULL)
   data.frame(component = unname(at[, 2L]), variable = variables[at[, 1L]], row.names = NULL)
 }
 
-heywood_message <- function(cases) {
+# d x K, logical
+at_zero <- function(parameters) {
+  unname(parameters$uniquenesses) < 1e-5 * unname(apply(parameters$covariances, 3L, diag))
+}
+
+heywood_message <- function(cases, code) {
   if (is.null(cases)) return("")
   by <- split(cases$variable, cases$component)
-  paste(sprintf("in component %s the uniqueness of %s is zero (a Heywood case)", names(by),
-                vapply(by, paste, "", collapse = ", ")), collapse = "; ")
+  zero <- sprintf("the uniqueness of %s is zero (a Heywood case)", vapply(by, paste, "", collapse = ", "))
+  if (has_equal_uniquenesses(code)) return(zero[[1L]])
+  paste(sprintf("in component %s %s", names(by), zero), collapse = "; ")
+}
+
+# Names of the uniquenesses at zero, or NULL.
+uniquenesses_at_bound <- function(cases) {
+  if (!is.null(cases)) sprintf("uniqueness[%s,%s]", cases$variable, cases$component)
+}
+
+# Uniquenesses that are the same in all components.
+has_equal_uniquenesses <- function(code) substring(code, 2L) %in% c("CC", "CU")
+
+# What keeps uniquenesses from zero that a structure does not have yet.
+heywood_remedies <- function(code, K) {
+  loadings <- substr(code, 1L, 1L)
+  remedies <- c(
+    "fewer factors",
+    if (K > 1L && !has_equal_uniquenesses(code)) sprintf("uniquenesses that are equal over components (%sCU)", loadings),
+    sprintf("one uniqueness for all variables (%s)", paste0(loadings, if (K > 1L && !has_equal_uniquenesses(code)) "UC" else "CC")),
+    "`prior = TRUE`"
+  )
+  paste(paste(remedies[-length(remedies)], collapse = ", "), "or", remedies[length(remedies)])
+}
+
+# --- what is printed ---
+
+# Loadings and uniquenesses, a table for each component, or one where loadings are equal; as many components and variables
+# as a page holds, or all.
+print_gmm_factors <- function(fit, digits, all = FALSE, n_tables = 4L, n_variables = 24L) {
+  p <- fit$parameters
+  if (is.null(p$loadings)) return(invisible())
+  tables <- factor_tables(p, fit$covariance, digits)
+  cat("\nFactors: loadings (blank below 0.1 standard deviations) and uniquenesses\n")
+  shown <- seq_len(if (all) length(tables) else min(length(tables), n_tables))
+  for (i in shown) {
+    if (length(tables) > 1L) cat(if (i > 1L) "\n", "Component ", names(tables)[i], "\n", sep = "")
+    cells <- tables[[i]]
+    most <- if (all) nrow(cells) else min(nrow(cells), n_variables)
+    rownames(cells) <- cut_middle(rownames(cells), 24L)
+    print_fa_block(cells[seq_len(most), , drop = FALSE])
+    if (most < nrow(cells)) cat("  and ", count_of(nrow(cells) - most, "more variable"), "\n", sep = "")
+  }
+  if (length(shown) < length(tables)) {
+    cat("  and ", count_of(length(tables) - length(shown), "more component"),
+        " (summary(parameters = TRUE) prints all)\n", sep = "")
+  }
+  invisible()
+}
+
+# The tables as text: variables in rows; factors, and the uniquenesses of the component or, where loadings are equal, of
+# every component in columns.
+factor_tables <- function(parameters, code, digits) {
+  d <- nrow(parameters$means)
+  K <- ncol(parameters$means)
+  equal <- startsWith(code, "C")
+  sd <- sqrt(matrix(apply(parameters$covariances, 3L, diag), d))
+  labels <- dimnames(parameters$loadings)[[3L]]
+  tables <- lapply(seq_len(if (equal) 1L else K), function(k) {
+    loadings <- matrix(parameters$loadings[, , k], d)
+    text <- matrix(format_each(as.vector(loadings), digits), d)
+    text[abs(loadings) < 0.1 * (if (equal) apply(sd, 1L, max) else sd[, k])] <- ""
+    of <- if (!equal) k else if (has_equal_uniquenesses(code)) 1L else seq_len(K)
+    unique <- vapply(of, function(i) {
+      ifelse(at_zero(parameters)[, i], "0", format_each(parameters$uniquenesses[, i], digits))
+    }, character(d))
+    cells <- cbind(text, matrix(unique, d))
+    dimnames(cells) <- list(rownames(parameters$means), c(
+      dimnames(parameters$loadings)[[2L]], if (length(of) == 1L) "uniqueness" else paste0("uniq.", labels[of])
+    ))
+    cells
+  })
+  stats::setNames(tables, if (!equal) labels)
 }
 
 # --- standard errors ---
@@ -51,16 +125,13 @@ heywood_message <- function(cases) {
 # Directions in which the covariances of factor analysers can move, in the form of covariance_chart(): loadings across the
 # rotations of the factors, which change nothing, and log uniquenesses,
 # Sigma_k = Lambda_k Lambda_k' + diag(psi_k) with Lambda_k = Lambda_k0 + N_k theta and log psi_k = log psi_k0 + B eta.
+# Uniquenesses at zero stay there: a bound has no information.
 factor_chart <- function(parameters, code) {
   d <- nrow(parameters$means)
   K <- ncol(parameters$means)
   q <- dim(parameters$loadings)[2L]
-  if (!is.null(heywood_cases(parameters, rownames(parameters$means)))) {
-    em_abort(paste0("A uniqueness is zero (a Heywood case): at such a bound the information gives no standard errors. ",
-                    "Use em_bootstrap()."), "no_standard_errors")
-  }
   common <- startsWith(code, "C")
-  psi_index <- uniqueness_index(code, d, K)
+  psi_index <- uniqueness_index(code, d, K, at_zero(parameters))
   loading_size <- d * q - q * (q - 1) / 2
   n_loadings <- loading_size * (if (common) 1 else K)
   lapply(seq_len(K), function(k) {
@@ -104,8 +175,27 @@ rotation_complement <- function(loadings) {
 }
 
 # log psi_k as linear in the structure's own parameters: for each component the columns of a basis and which parameters
-# they belong to.
-uniqueness_index <- function(code, d, K) {
+# they belong to. `held` (d x K, logical): uniquenesses that do not move.
+uniqueness_index <- function(code, d, K, held = matrix(FALSE, d, K)) {
+  index <- free_uniqueness_index(code, d, K)
+  if (!any(held)) return(index)
+  whole <- matrix(0, d * K, max(unlist(index$index)))
+  for (k in seq_len(K)) whole[(k - 1L) * d + seq_len(d), index$index[[k]]] <- index$basis[[k]]
+  whole <- whole %*% null_space(whole[held, , drop = FALSE])
+  whole[abs(whole) < 1e-12] <- 0
+  blocks <- lapply(seq_len(K), function(k) whole[(k - 1L) * d + seq_len(d), , drop = FALSE])
+  moved <- lapply(blocks, function(block) which(colSums(block != 0) > 0))
+  list(basis = Map(function(block, at) block[, at, drop = FALSE], blocks, moved), index = moved)
+}
+
+# An orthonormal basis of the null space; of coordinates, where every row of `a` is one.
+null_space <- function(a) {
+  if (all(rowSums(a != 0) == 1)) return(diag(ncol(a))[, colSums(a != 0) == 0, drop = FALSE])
+  spectrum <- svd(a, nu = 0L, nv = ncol(a))
+  spectrum$v[, -seq_len(sum(spectrum$d > 1e-10 * spectrum$d[1L])), drop = FALSE]
+}
+
+free_uniqueness_index <- function(code, d, K) {
   contrasts <- qr.Q(qr(cbind(1, diag(d)[, -1L])))[, -1L]
   one <- matrix(1, d, 1L)
   each <- function(basis, index) list(basis = rep(list(basis), K), index = lapply(seq_len(K), index))

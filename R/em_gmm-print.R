@@ -2,7 +2,7 @@
 
 #' Print and summarise a Gaussian mixture
 #'
-#' `print()` shows the fit in at most 15 lines. `summary()` is the trust report: whether and by
+#' `print()` shows the fit in at most 15 lines (of factors only their number: `summary()` has them). `summary()` is the trust report: whether and by
 #' which rule the algorithm converged, how many starts agree, which components are close to
 #' degenerate, which parameters the data do not identify, how sure the classification is, and how
 #' much the components overlap.
@@ -30,6 +30,11 @@
 #'   when they are the same: \eqn{\exp(-B)} with
 #'   \eqn{B = (\mu_1-\mu_2)'\bar\Sigma^{-1}(\mu_1-\mu_2)/8 +
 #'   \log(|\bar\Sigma| / \sqrt{|\Sigma_1||\Sigma_2|})/2} and \eqn{\bar\Sigma=(\Sigma_1+\Sigma_2)/2}.
+#'
+#' * **Factors**, of structures with factors: each component's loadings (`fit$parameters$loadings`;
+#'   one table where they are equal) and uniquenesses (`fit$parameters$uniquenesses`), in the units
+#'   of the data, in the manner of [stats::factanal()]: loadings below a tenth of the variable's
+#'   standard deviation in the component are blank.
 #'
 #' @param object,x A fit of [em_gmm()], or its summary.
 #' @param parameters `TRUE`: print all parameters. Default `FALSE`.
@@ -183,7 +188,7 @@ summary.em_gmm <- function(object, parameters = FALSE, se = FALSE, ...) {
   }
   structure(
     list(
-      fit = object[c("call", "covariance", "n_components", "n_factors", "variables", "parameters", "noise",
+      fit = object[c("call", "covariance", "n_components", "n_factors", "variables", "parameters", "noise", "heywood",
                      "equal_proportions", "prior", "fixed", "status", "message", "converged",
                      "iterations", "starts", "n_rows", "nobs", "log_prior")],
       has = list(
@@ -327,6 +332,7 @@ print.summary.em_gmm <- function(x, digits = max(3L, getOption("digits") - 3L), 
     cat("\nMeans\n")
     print_gmm_parameters(fit, digits, most = 9L)
   }
+  print_gmm_factors(fit, digits, all = x$show_parameters)
   invisible(x)
 }
 
@@ -408,6 +414,10 @@ report_identification <- function(x) {
     "all parameters are identified."
   } else {
     paste0("NOT identified: ", abbreviate_list(x$not_identified), ".")
+  }
+  held <- uniquenesses_at_bound(x$fit$heywood)
+  if (length(held)) {
+    text <- paste0(text, " At the bound of 0, and held there: ", abbreviate_list(held), ".")
   }
   c(identification = text)
 }

@@ -38,6 +38,7 @@ gmm_df <- function(code, k, n_factors, d, spec) {
 resolve_effort <- function(control, n_cells, n, d, k) {
   work <- as.double(n) * k * (d^2 + 10)
   alone <- n_cells == 1L && work < 4e6
+  control$thorough <- work * n_cells < 4e6 && !identical(control$n_starts, 1L)
   if (is.null(control$n_starts)) control$n_starts <- if (alone) 50L else 10L
   if (is.null(control$n_polish)) {
     control$n_polish <- if (alone) 15L else if (n_cells == 1L) 2L else if (work < 1e5) 3L else if (work < 5e5) 2L else 1L
@@ -56,18 +57,20 @@ refit_leaders <- function(x, weights, spec, cells, runs, criterion, control, thr
   extra <- split(lapply(runs[leaders], `[[`, "parameters"), cells$n_components[leaders])
   effort <- resolve_effort(control, 1L, nrow(x), ncol(x), max(cells$n_components[leaders]))
   again <- fit_gmm(x, weights, spec, cells[leaders, ], NULL, effort, threads, extra)
-  objective <- function(run) if (isTRUE(run$fitted)) run$loglik + run$log_prior else -Inf
   for (i in seq_along(leaders)) {
     first <- runs[[leaders[i]]]
-    gain <- objective(again[[i]]) - objective(first)
-    if (gain > 1e-8 * (1 + abs(objective(first)))) {
+    gain <- run_objective(again[[i]]) - run_objective(first)
+    if (gain > 1e-8 * (1 + abs(run_objective(first)))) {
       runs[[leaders[i]]] <- again[[i]]
     } else {
       # The same optimum: the first run is the one that has a way to show from its start to here.
       runs[[leaders[i]]]$starts <- again[[i]]$starts
     }
+    if (effort$thorough) {
+      runs[[leaders[i]]] <- beside_heywood(x, weights, spec, cells[leaders[i], ], runs[[leaders[i]]], effort, threads)
+    }
   }
-  runs
+  mend_nested(x, weights, spec, cells, runs, control, threads)
 }
 
 # Fits cells (a data frame of covariance, n_components and n_factors); a list of what gmm_fit_ returns for each.
@@ -84,7 +87,8 @@ fit_gmm <- function(x, weights, spec, cells, start, control, threads, extra = NU
   searched <- if (is.null(rows)) x else x[rows, , drop = FALSE]
   if (is.null(start)) {
     labelled <- !is.null(spec$known)
-    trees <- if (max(sizes) > 1L && !labelled && is.null(spec$noise$rows)) ward_trees(searched, max(sizes)) else list()
+    grow <- max(sizes) > 1L && control$n_starts > 0L && !labelled && is.null(spec$noise$rows)
+    trees <- if (grow) ward_trees(searched, max(sizes)) else list()
     complete <- !anyNA(searched)
     starts <- lapply(sizes, function(k) {
       automatic_starts(k, control$n_starts, nrow(searched), trees, complete, labelled)

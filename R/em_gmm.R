@@ -37,9 +37,9 @@
 #' (a Heywood case): it stops at 1e-7 of the variance of the data, `fit$heywood` and a warning of class
 #' `em_warning_heywood` name the variable and the component. A component of no more than q + 1 observations has no
 #' maximum: it collapses, as below. Each M-step raises the expected log-likelihood by Newton steps on the log
-#' uniquenesses with the best loadings given them (Joreskog 1967), or, where these have no closed form or Newton steps would
-#' leave the structure
-#' (CUC, CUU, CCUU, CUCU, UCUU, UUCU), by conditional maximisations.
+#' uniquenesses with the best loadings given them (Joreskog 1967); where equal loadings have no closed form (CUC, CUU, CCUU,
+#' CUCU), by scoring steps in loadings and uniquenesses together, or conditional maximisations for more than 400
+#' parameters. The least uniqueness is part of the structure: what is equal stays equal where one of them stops.
 #'
 #' @section Missing values:
 #' NA (and NaN) cells are taken as missing at random and integrated out, by pattern of missingness. Rows that observe
@@ -49,7 +49,10 @@
 #' @section Convergence and starts:
 #' See [em_control()]. Without `start`, several starts (Ward's hierarchical clustering, k-means++, random centres; on
 #' standardised and on whitened data) are run for a few steps and the best of them to convergence. In a search over
-#' structures, the solutions of simpler structures are starts of those that contain them. `fit$starts` is the
+#' structures, the solutions of simpler structures are starts of those that contain them, and those with fewer factors of
+#' those with more. Factor analysers have more local maxima than other structures: models of small data also start from
+#' around their best solution, with one variable at a time in place of a factor, and a single one from the solutions of
+#' those that it contains and of VVI, EEE and VVV. `fit$starts` is the
 #' table of starts, `plot(fit, "starts")` its picture. A start in which a component collapses (its variance in some
 #' direction goes to zero: duplicated or collinear points) loses to those that do not; when all do, the error
 #' of class `em_error_degenerate` names the component. A solution in which a component rests on fewer observations
@@ -88,7 +91,8 @@
 #' @param criterion "BIC" (default), "ICL" or "AIC": what the best of several models has least of.
 #' @param control Made by [em_control()].
 #' @param n_factors Whole numbers >= 1, for structures with factors (an error without any): the numbers of factors to fit.
-#'   Default 1:3, as far as the d variables determine so many: the largest q has (d - q)^2 >= d + q.
+#'   Default 1:3. The largest q that d variables determine has (d - q)^2 >= d + q; of several numbers those above it are
+#'   left out, with a message.
 #' @param ... Not used; an argument that is not one of the above is an error.
 #'
 #' @return A list of class `c("em_gmm", "em_fit")`:
@@ -97,7 +101,7 @@
 #'   them.
 #'   With factors also `loadings` (d x q x K; \eqn{\Lambda_k' \Psi_k^{-1} \Lambda_k} diagonal and decreasing, column sums
 #'   positive; where loadings are equal, with the average of the \eqn{\Psi_k^{-1}} weighted by the proportions) and
-#'   `uniquenesses` (d x K).
+#'   `uniquenesses` (d x K), in the units of the data; [summary()][summary.em_gmm] shows them.
 #' - `covariance`, `n_components`: the model; with factors also `n_factors`, and `heywood`: NULL, or a data frame of
 #'   `component` and `variable` where a uniqueness is zero.
 #' - `loglik`, `log_prior`, `df`, `nobs` (sum of the weights of the rows that observe anything), `n_rows`.
@@ -227,23 +231,28 @@ search_gmm <- function(input, n_components, covariance, n_factors, equal_proport
   }
   runs <- vector("list", nrow(cells))
   effort <- resolve_effort(control, length(todo), n, d, max(cells$n_components))
-  runs[todo] <- fit_gmm(x, weights, spec, cells[todo, ], start, effort, threads)
+  runs[todo] <- if (effort$thorough && is.null(start) && length(todo) == 1L && has_factors(cells$covariance[todo])) {
+    list(fit_factor_cell(x, weights, spec, cells[todo, ], effort, threads, look))
+  } else {
+    fit_gmm(x, weights, spec, cells[todo, ], start, effort, threads)
+  }
   nobs <- sum_weights(x, weights)
   spec$n_informative <- sum_weights(x, NULL)
   if (length(todo) > 1L && is.null(start)) {
+    if (effort$thorough) runs <- search_heywood(x, weights, spec, cells, runs, effort, threads)
     runs <- refit_leaders(x, weights, spec, cells, runs, criterion, control, threads, nobs)
   }
   best <- choose_cell(cells, runs, criterion, spec, d, nobs)
   if (is.na(best)) abort_degenerate(cells, runs)
   fit <- build_gmm(input, weights, spec, cells, runs, best, criterion, control, threads, call)
   if (!fit$converged) {
-    em_warn(sprintf(paste0("The fit of %s with %s %s. Raise `max_iter`, or try another ",
-                           "`acceleration`, in em_control()."), fit$covariance, count_components(fit$n_components), fit$message),
-            "not_converged")
+    em_warn(sprintf("The fit of %s with %s %s. %s", fit$covariance, count_components(fit$n_components), fit$message,
+                    not_converged_advice(fit$status)), "not_converged")
   }
   if (!is.null(fit$heywood)) {
-    em_warn(sprintf(paste0("%s: %s. The likelihood is that of the bound; fewer factors, an equal or a single uniqueness, ",
-                           "or `prior = TRUE` keep it away."), fit$covariance, heywood_message(fit$heywood)), "heywood")
+    em_warn(sprintf("%s: %s. The likelihood is that of the bound; %s keep it away.", fit$covariance,
+                    heywood_message(fit$heywood, fit$covariance), heywood_remedies(fit$covariance, fit$n_components)),
+            "heywood")
   }
   spurious <- fit$selection$message[best]
   if (fit$selection$status[best] == "spurious") {
@@ -289,7 +298,9 @@ build_gmm <- function(input, weights, spec, cells, runs, best, criterion, contro
     if (is.null(r) || isTRUE(r$fitted)) "" else degeneracy_message(r)
   }, ""))
   message[status == "max_iter"] <- "stopped at the iteration limit"
-  at_bound <- vapply(runs, function(r) heywood_message(heywood_cases(r$parameters, input$variables)), "")
+  at_bound <- vapply(seq_along(runs), function(i) {
+    heywood_message(heywood_cases(runs[[i]]$parameters, input$variables), cells$covariance[i])
+  }, "")
   message[nzchar(at_bound) & !nzchar(message)] <- at_bound[nzchar(at_bound) & !nzchar(message)]
   spurious <- spurious_components(cells, runs, spec, d, nobs)
   status[nzchar(spurious)] <- "spurious"

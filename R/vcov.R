@@ -34,6 +34,10 @@
 #' of the model (fixed values, equal proportions, covariances that a diagonal structure holds at 0)
 #' have variance 0.
 #'
+#' A uniqueness of factor analysers that is zero (a Heywood case, `object$heywood`) is at the bound
+#' of its values: it is held there, and the variances of everything else are conditional on it. The
+#' attribute `"at_bound"` names such uniquenesses.
+#'
 #' @param object A fit of [em_gmm()], with its data (`keep_data = TRUE`, the default).
 #' @param type `"observed"` (default), `"sandwich"` or `"bootstrap"`.
 #' @param complete `TRUE` (default): a row and a column for every element of `coef(object)`.
@@ -43,7 +47,8 @@
 #' @param ... For `type = "bootstrap"`, arguments of [em_bootstrap()], such as `n_boot`. Otherwise
 #'   unused, and an error.
 #' @return A symmetric matrix whose row and column names are those of `coef(object)`; attribute
-#'   `"not_identified"`, a character vector, if there are coefficients that are not identified.
+#'   `"not_identified"`, a character vector, if there are coefficients that are not identified, and
+#'   `"at_bound"` if uniquenesses are zero.
 #' @references
 #' Louis, T. A. (1982). Finding the observed information matrix when using the EM algorithm.
 #' *Journal of the Royal Statistical Society B*, 44, 226-233.
@@ -98,6 +103,7 @@ vcov.em_gmm <- function(object, type = c("observed", "sandwich", "bootstrap"), c
     keep <- !is.na(diag(variance)) & diag(variance) > 0
     variance <- structure(variance[keep, keep, drop = FALSE], not_identified = not_identified)
   }
+  attr(variance, "at_bound") <- uniquenesses_at_bound(object$heywood)
   variance
 }
 
