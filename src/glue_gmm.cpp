@@ -328,16 +328,15 @@ SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<
     if (with_posterior && data.n() < n)  // rows that are not visited observe nothing
       for (size_t k = 0; k < n_components; ++k)
         std::fill(z + k * n, z + (k + 1) * n, proportions(static_cast<Index>(k)));
-    model.for_each_row([&](const Pattern&, size_t begin, size_t end, const Tile& tile, const SweepSpace& space) {
-      const double* joint = space.joint.data();
+    model.for_each_row([&](const EvaluatedRows& r) {
       if (with_posterior)
         for (size_t k = 0; k < n_components; ++k)
-          for (size_t i = begin; i < end; ++i) z[k * n + data.row(i)] = joint[k * tile.stride + (i - begin)];
+          for (size_t i = r.begin; i < r.end; ++i) z[k * n + data.row(i)] = r.joint(k)[i - r.begin];
       if (with_class)
-        for (size_t i = begin; i < end; ++i) {
+        for (size_t i = r.begin; i < r.end; ++i) {
           size_t best = 0;
           for (size_t k = 1; k < n_components; ++k)
-            if (joint[k * tile.stride + (i - begin)] > joint[best * tile.stride + (i - begin)]) best = k;
+            if (r.joint(k)[i - r.begin] > r.joint(best)[i - r.begin]) best = k;
           to[data.row(i)] = label(best);
         }
     });
@@ -348,24 +347,21 @@ SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<
   if (what == "log_density") {
     Rcpp::NumericVector out(rows);  // of nothing observed: log 1
     double* to = out.begin();
-    model.for_each_row(
-        [&](const Pattern& pattern, size_t begin, size_t end, const Tile&, const SweepSpace& space) {
-          const double shift = log_scale(pattern);
-          for (size_t i = begin; i < end; ++i) to[data.row(i)] = space.marginal[i - begin] - shift;
-        });
+    model.for_each_row([&](const EvaluatedRows& r) {
+      const double shift = log_scale(r.pattern);
+      for (size_t i = r.begin; i < r.end; ++i) to[data.row(i)] = r.marginal()[i - r.begin] - shift;
+    });
     return out;
   }
   if (what == "component_log_density") {
     Rcpp::NumericMatrix out(rows, columns);
     double* to = out.begin();
-    const std::vector<double> none(n_components, 0.0);
-    model.for_each_row([&](const Pattern& pattern, size_t begin, size_t end, const Tile& tile, SweepSpace& space) {
-      const double shift = log_scale(pattern);
-      model.emission().log_density(tile, none.data(), *space.emission, space.joint.data());
+    const auto write = [&](const EvaluatedRows& r) {
+      const double shift = log_scale(r.pattern);
       for (size_t k = 0; k < n_components; ++k)
-        for (size_t i = begin; i < end; ++i)
-          to[k * n + data.row(i)] = space.joint[k * tile.stride + (i - begin)] - shift;
-    });
+        for (size_t i = r.begin; i < r.end; ++i) to[k * n + data.row(i)] = r.joint(k)[i - r.begin] - shift;
+    };
+    model.for_each_row(write, RowValues::kComponentDensity);
     return out;
   }
   if (what == "imputed") {
@@ -376,18 +372,19 @@ SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<
     for (size_t j = 0; j < data.d(); ++j)
       for (size_t i = 0; i < n; ++i)
         if (std::isnan(to[j * n + i])) to[j * n + i] = overall(static_cast<Index>(j));
-    model.for_each_row([&](const Pattern& pattern, size_t begin, size_t end, const Tile& tile, SweepSpace& space) {
+    model.for_each_row([&](const EvaluatedRows& r) {
+      const Pattern& pattern = r.pattern;
       if (pattern.complete() || pattern.observed.empty()) return;
-      const size_t m = end - begin, gaussian = static_cast<size_t>(evaluation.parameters().means.cols());
+      const size_t m = r.end - r.begin, gaussian = static_cast<size_t>(evaluation.parameters().means.cols());
       MatrixXd means = MatrixXd::Zero(static_cast<Index>(pattern.missing.size()), static_cast<Index>(m));
-      model.emission().add_conditional_means(pattern, tile, m, space.joint.data(), *space.emission, means);
+      model.emission().add_conditional_means(pattern, r.tile, r.first, m, r.joint(0), *r.space.emission, means);
       for (size_t i = 0; i < m; ++i) {
         double total = 0.0;  // of the Gaussian components: noise predicts nothing
-        for (size_t k = 0; k < gaussian; ++k) total += space.joint[k * tile.stride + i];
+        for (size_t k = 0; k < gaussian; ++k) total += r.joint(k)[i];
         if (!(total > 0.0)) continue;
         for (size_t o = 0; o < pattern.missing.size(); ++o) {
           const size_t j = pattern.missing[o];
-          to[j * n + data.row(begin + i)] = data.center()[j] + data.scale()[j] * means(static_cast<Index>(o), static_cast<Index>(i)) / total;
+          to[j * n + data.row(r.begin + i)] = data.center()[j] + data.scale()[j] * means(static_cast<Index>(o), static_cast<Index>(i)) / total;
         }
       }
     });
@@ -396,19 +393,19 @@ SEXP gmm_evaluate_(Rcpp::NumericMatrix x, Rcpp::List parameters, Rcpp::Nullable<
   // "summary"
   const size_t n_chunks = data.n_chunks();
   std::vector<double> loglik(n_chunks, 0.0), map(n_chunks, 0.0), soft(n_chunks, 0.0);
-  model.for_each_row([&](const Pattern& pattern, size_t begin, size_t end, const Tile& tile, const SweepSpace& space) {
-    const double shift = log_scale(pattern);
-    const size_t chunk = begin / data.chunk_rows();
-    for (size_t i = begin; i < end; ++i) {
+  model.for_each_row([&](const EvaluatedRows& r) {
+    const double shift = log_scale(r.pattern);
+    const size_t chunk = r.begin / data.chunk_rows();
+    for (size_t i = r.begin; i < r.end; ++i) {
       const double w = data.raw().weights ? data.raw().weights[data.row(i)] : 1.0;
       if (!(w > 0.0)) continue;
       double top = 0.0, entropy = 0.0;
       for (size_t k = 0; k < n_components; ++k) {
-        const double z = space.joint[k * tile.stride + (i - begin)];
+        const double z = r.joint(k)[i - r.begin];
         top = std::max(top, z);
         if (z > 0.0) entropy += z * std::log(z);
       }
-      loglik[chunk] += w * (space.marginal[i - begin] - shift);
+      loglik[chunk] += w * (r.marginal()[i - r.begin] - shift);
       map[chunk] += w * std::log(top);
       soft[chunk] += w * entropy;
     }

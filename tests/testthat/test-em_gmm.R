@@ -476,3 +476,73 @@ test_that("large offsets do not eat the digits", {
     expect_equal(fit$loglik, slow$loglik, tolerance = 1e-8)
   }
 })
+
+# Twelve variables in two clusters, of which nearly every row misses others: patterns too rare to be handled one by one.
+sparse_rows <- function(n, share = 0.2) {
+  with_seed(1, {
+    x <- matrix(stats::rnorm(12 * n), n) %*% matrix(stats::rnorm(144), 12) / 3 + 2 * rep(1:2, each = n / 2)
+    x[stats::runif(12 * n) < share] <- NA
+    x
+  })
+}
+
+test_that("rows of rare patterns have the densities and imputed values of the definitions", {
+  data <- sparse_rows(300)
+  data[7, ] <- NA
+  partition <- rep(1:2, each = 150)
+  for (code in c("VVV", "EEE", "VVI")) {
+    for (noise in c(FALSE, TRUE)) {
+      fit <- quietly(em_gmm(data, n_components = 2, covariance = code, start = partition, noise = if (noise) TRUE,
+                            control = em_control(max_iter = 5)))
+      expect_equal(fit$loglik, oracle_loglik(data, fit$parameters), tolerance = 1e-12)
+      expect_equal(unname(fit$posterior), unname(oracle_posterior(data, fit$parameters)), tolerance = 1e-9)
+      by_row <- vapply(1:20, function(i) oracle_loglik(data[i, , drop = FALSE], fit$parameters), 0)
+      expect_equal(unname(predict(fit, type = "density", log = TRUE))[1:20], by_row, tolerance = 1e-11)
+      if (noise) next
+      expected <- oracle_e_step(data, fit$parameters, rep(1, 300))
+      by_hand <- Reduce(`+`, lapply(1:2, function(k) expected$posterior[, k] * expected$filled[[k]]))
+      expect_equal(unname(predict(fit, type = "imputed")), unname(by_hand), tolerance = 1e-9)
+    }
+  }
+})
+
+test_that("rare patterns and the same patterns made frequent give one fit", {
+  # Copies of a row, weighted to count once, are handled as a pattern of their own.
+  data <- sparse_rows(60)
+  partition <- rep(1:2, each = 30)
+  copies <- rep(1:60, each = 60)
+  for (code in c("EEE", "VVV", "VVI")) {
+    fit <- function(rows, weights) {
+      quietly(em_gmm(data[rows, ], n_components = 2, covariance = code, start = partition[rows], weights = weights,
+                     prior = TRUE, control = em_control(max_iter = 10, acceleration = "none")))
+    }
+    rare <- fit(1:60, NULL)
+    frequent <- fit(copies, rep(1 / 60, 3600))
+    expect_equal(rare$loglik, frequent$loglik, tolerance = 1e-11)
+    expect_equal(rare$parameters, frequent$parameters, tolerance = 1e-8)
+  }
+})
+
+test_that("rare patterns keep their digits where variables are nearly equal", {
+  # Both of a pair are missing in some rows, one of them in others: the tolerance allows for the variance inflation of
+  # 1e6 times the rounding of one operation.
+  data <- sparse_rows(400, 0)
+  data[, 12] <- data[, 11] + 1e-3 * with_seed(2, stats::rnorm(400))
+  data[with_seed(3, stats::runif(4800)) < 0.25] <- NA
+  fit <- quietly(em_gmm(data, n_components = 2, covariance = "VVV", start = rep(1:2, each = 200),
+                        control = em_control(max_iter = 5)))
+  expect_equal(fit$loglik, oracle_loglik(data, fit$parameters), tolerance = 1e-10)
+})
+
+test_that("rare patterns give the same digits for any number of threads", {
+  data <- sparse_rows(3000)
+  fit <- function(threads) {
+    quietly(em_gmm(data, n_components = 2, covariance = "VVV", start = rep(1:2, each = 1500),
+                   control = em_control(max_iter = 10, threads = threads)))
+  }
+  one <- fit(1)
+  four <- fit(4)
+  expect_identical(one$loglik, four$loglik)
+  expect_identical(one$parameters, four$parameters)
+  expect_identical(one$posterior, four$posterior)
+})

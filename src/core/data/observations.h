@@ -13,10 +13,19 @@
 
 namespace emkit {
 
-// A part of a chunk that lies in one pattern.
+// A part of a chunk that lies in one pattern, or a `mixed` one of several of few rows each, of which `pattern` is the
+// first.
 struct Segment {
   size_t pattern;
   size_t begin;  // positions
+  size_t end;
+  bool mixed;
+};
+
+// The rows of a mixed tile that have one pattern.
+struct TileRun {
+  const Pattern* pattern;
+  size_t begin;  // rows of the tile
   size_t end;
 };
 
@@ -111,6 +120,27 @@ class Observations {
     return out;
   }
 
+  // Puts the patterns last that have so few rows that it is faster to fill their missing cells in, row by row, than to
+  // handle each pattern by itself: rows of theirs may then be visited as mixed segments.
+  void gather_sparse_patterns() {
+    const auto dense = [this](const Pattern& p) { return !is_sparse(p); };
+    if (std::all_of(patterns_.begin(), patterns_.end(), dense)) return;
+    std::stable_partition(patterns_.begin(), patterns_.end(), dense);
+    std::vector<size_t> order;
+    order.reserve(order_.size());
+    for (Pattern& p : patterns_) {
+      const size_t begin = order.size();
+      for (size_t i = p.begin; i < p.end; ++i) order.push_back(order_[i]);
+      p.begin = begin;
+      p.end = order.size();
+    }
+    order_ = std::move(order);
+    const auto sparse = std::partition_point(patterns_.begin(), patterns_.end(), dense);
+    sparse_begin_ = sparse->begin;
+  }
+
+  bool has_sparse() const { return sparse_begin_ < n_visited_; }
+
   size_t n() const { return n_visited_; }
   size_t d() const { return raw_.d; }
   const std::vector<Pattern>& patterns() const { return patterns_; }
@@ -128,18 +158,16 @@ class Observations {
   // The row of the user's data at a position.
   size_t row(size_t position) const { return order_.empty() ? position : order_[position]; }
 
-  // Calls visit(segment) for every pattern met between two positions.
+  // Calls visit(segment) for every pattern met between two positions; with `mix`, once for all sparse patterns.
   template <class Visit>
-  void segments(size_t begin, size_t end, const Visit& visit) const {
-    size_t p = 0;
-    if (patterns_.size() > 1) {
-      const auto after = std::upper_bound(patterns_.begin(), patterns_.end(), begin,
-                                          [](size_t position, const Pattern& q) { return position < q.end; });
-      p = static_cast<size_t>(after - patterns_.begin());
-    }
-    for (; begin < end; ++p) {
+  void segments(size_t begin, size_t end, bool mix, const Visit& visit) const {
+    for (size_t p = pattern_at(begin); begin < end; ++p) {
+      if (mix && begin >= sparse_begin_) {
+        visit(Segment{p, begin, end, true});
+        return;
+      }
       const size_t stop = std::min(end, patterns_[p].end);
-      if (stop > begin) visit(Segment{p, begin, stop});
+      if (stop > begin) visit(Segment{p, begin, stop, false});
       begin = stop;
     }
   }
@@ -166,6 +194,39 @@ class Observations {
     return padded;
   }
 
+  // The same for a mixed segment: all columns, with missing cells at the centre. `runs` are the patterns of its rows.
+  size_t load_mixed_tile(size_t begin, size_t end, double* tile, double* weight, std::vector<TileRun>& runs) const {
+    runs.clear();
+    size_t p = pattern_at(begin);
+    for (size_t i = begin; i < end; ++p) {
+      const size_t stop = std::min(end, patterns_[p].end);
+      if (stop > i) runs.push_back(TileRun{&patterns_[p], i - begin, stop - begin});
+      i = stop;
+    }
+    const Pattern all = complete_pattern();
+    const size_t padded = load_tile(all, begin, end, tile, weight);
+    for (const TileRun& run : runs)
+      for (size_t j : run.pattern->missing)
+        std::fill(tile + j * kBlockRows + run.begin, tile + j * kBlockRows + run.end, 0.0);
+    return padded;
+  }
+
+  // Where a tile of a segment that begins at `begin` ends: that of a mixed one holds the squares of the numbers of
+  // missing cells, which must stay within bounds.
+  size_t tile_end(const Segment& segment, size_t begin) const {
+    const size_t end = std::min(begin + kBlockRows, segment.end);
+    if (!segment.mixed) return end;
+    size_t cells = 0, p = pattern_at(begin), last = begin;
+    while (last < end) {
+      const size_t m = patterns_[p].missing.size();
+      cells += m * m;
+      if (cells > kMaxMixedCells && last > begin) return last;
+      last = std::min(end, patterns_[p].end);
+      ++p;
+    }
+    return end;
+  }
+
   // The log-likelihood of the user's data is that of the scaled data minus this.
   double log_jacobian() const {
     double s = 0.0;
@@ -183,6 +244,38 @@ class Observations {
   }
 
  private:
+  static constexpr size_t kMaxMixedCells = 1 << 19;
+
+  Pattern complete_pattern() const {
+    Pattern p;
+    for (size_t j = 0; j < raw_.d; ++j) p.observed.push_back(j);
+    return p;
+  }
+
+  // The first pattern that ends behind a position.
+  size_t pattern_at(size_t position) const {
+    const auto after = std::upper_bound(patterns_.begin(), patterns_.end(), position,
+                                        [](size_t at, const Pattern& q) { return at < q.end; });
+    return static_cast<size_t>(after - patterns_.begin());
+  }
+
+  // By the multiplications of a component, those in the vectorised kernels counted for less: a pattern of its own costs
+  // a factorisation of the observed block and tiles of at least kRowPad rows, a filled row all columns.
+  bool is_sparse(const Pattern& p) const {
+    if (p.complete()) return false;
+    const double o = static_cast<double>(p.observed.size()), m = static_cast<double>(p.missing.size());
+    const double d = o + m, rows = static_cast<double>(p.end - p.begin);
+    const double padded = std::ceil(rows / static_cast<double>(kRowPad)) * static_cast<double>(kRowPad);
+    const double alone = o * o * (o / 3.0 + m) + o * m * m + padded * o * o * kKernelShare + kPatternOverhead;
+    const double side = std::min(m * m * m, o * o * (o / 3.0 + m) + o * m * m);
+    const double filled = side + rows * (d * d * kKernelShare + 2.0 * m * d + kRowOverhead);
+    return filled < alone;
+  }
+
+  static constexpr double kKernelShare = 0.15;
+  static constexpr double kPatternOverhead = 1000.0;
+  static constexpr double kRowOverhead = 50.0;
+
   // Rows with no missing value keep their order. A row that observes nothing and has no label carries no information on
   // the parameters and is not visited: including it would change nothing but the speed of convergence.
   void group_rows(const std::vector<size_t>& rows) {
@@ -196,8 +289,7 @@ class Observations {
         for (size_t i = 0; i < n && !any; ++i) any = std::isnan(raw_.x[j * raw_.n + rows[i]]);
     }
     if (!any) {
-      Pattern p;
-      for (size_t j = 0; j < raw_.d; ++j) p.observed.push_back(j);
+      Pattern p = complete_pattern();
       p.end = n;
       patterns_.push_back(p);
       order_ = rows;
@@ -227,6 +319,7 @@ class Observations {
   std::vector<size_t> chunks_;  // first position of each
   size_t chunk_rows_ = 0;
   size_t n_visited_ = 0;
+  size_t sparse_begin_ = static_cast<size_t>(-1);  // first position of the sparse patterns
 };
 
 }  // namespace emkit

@@ -3,17 +3,20 @@
 #include <Eigen/Dense>
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "../data/observations.h"
 #include "../em/model.h"
 
 namespace emkit {
 
-// A block of rows in the layout of kernels.h. `rows` is padded.
+// A block of rows in the layout of kernels.h. `rows` is padded. A tile of a mixed segment has all columns, and `runs`
+// say which of them its rows observe.
 struct Tile {
   const double* x;
   size_t stride;
   size_t rows;
+  const std::vector<TileRun>* runs = nullptr;
 };
 
 // The distribution of a row given its component. Rows come in tiles of one missingness pattern (a segment); statistics
@@ -37,6 +40,12 @@ class Emission {
   virtual void prepare(bool each_density) = 0;
 
   virtual void begin_segment(const Pattern& pattern, Workspace& workspace) const = 0;
+
+  // Mixed segments. prepare_mixed(), after prepare(): false when they are not to be had at the current parameters.
+  // complete_tile() comes before what is done with a tile.
+  virtual bool prepare_mixed() = 0;
+  virtual void begin_mixed_segment(Workspace& workspace) const = 0;
+  virtual void complete_tile(const Tile& tile, Workspace& workspace) const = 0;
 
   // out[k * stride + i] = offset[k] + log f_k(row i), up to a constant for each row that loglik_offset() makes good.
   virtual void log_density(const Tile& tile, const double* offset, Workspace& workspace, double* out) const = 0;

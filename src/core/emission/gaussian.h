@@ -5,6 +5,7 @@
 
 #include "../kernels/kernels.h"
 #include "../math/aligned.h"
+#include "../math/conditional_normal.h"
 #include "emission.h"
 #include "gaussian_moments.h"
 
@@ -118,24 +119,69 @@ class GaussianEmission final : public Emission {
     set_constants();
   }
 
-  std::unique_ptr<Workspace> make_workspace() const override { return std::unique_ptr<Workspace>(new Space()); }
+  std::unique_ptr<Workspace> make_workspace() const override { return std::unique_ptr<Workspace>(new Space(d_)); }
 
   void begin_segment(const Pattern& pattern, Workspace& workspace) const override {
     Space& s = static_cast<Space&>(workspace);
-    const size_t d = pattern.observed.size();
-    s.d = d;
-    const size_t wide = k_ * component_size(mode_, d) * kWide;
-    if (s.wide.size() != wide)
-      s.wide.resize(wide);
-    else
-      std::fill(s.wide.data(), s.wide.data() + wide, 0.0);
-    if (s.whitened.size() < d_ * kRowPad) s.whitened.resize(d_ * kRowPad);
-    s.noise_log_density = 0.0;
-    if (!options_.noise_log_sides.empty())
-      for (size_t j : pattern.observed) s.noise_log_density -= options_.noise_log_sides[j];
+    begin_sums(pattern.observed.size(), s);
+    s.noise_log_density = noise_log_density(pattern);
     s.complete = pattern.complete();
     if (s.complete) return;
     select_observed(pattern, s);
+  }
+
+  // ---- mixed segments: missing cells take their expectations, so that rows of any pattern go the way of complete ones.
+  // With u the row about the mean and K = Sigma^-1, x_o has the quadratic form u' K u and |Sigma_oo| = |Sigma| |K_mm|;
+  // the form is least at these expectations, so that their rounding does not matter to it.
+
+  bool prepare_mixed() override {
+    const size_t count = static_cast<size_t>(covariances_.count);
+    if (covariances_.diagonal) return true;
+    precisions_.resize(count);
+    log_dets_.resize(count);
+    for (size_t k = 0; k < count; ++k) {
+      const auto sigma = covariances_.matrix(index(k));
+      const MatrixXd inverse = inverse_factor(factors_.data() + k * factor_size(d_));
+      log_dets_[k] = 2.0 * log_root_determinant(factors_.data() + k * factor_size(d_), d_);
+      MatrixXd& p = precisions_[k];
+      p.setZero(index(d_), index(d_));
+      p.selfadjointView<Eigen::Lower>().rankUpdate(inverse.transpose());
+      p.triangularView<Eigen::StrictlyUpper>() = p.transpose();
+      if (!(sigma.diagonal().cwiseProduct(p.diagonal()).maxCoeff() < kMaxMixedInflation)) return false;
+    }
+    return true;
+  }
+
+  void begin_mixed_segment(Workspace& workspace) const override {
+    Space& s = static_cast<Space&>(workspace);
+    begin_sums(d_, s);
+    s.complete = true;
+  }
+
+  void complete_tile(const Tile& tile, Workspace& workspace) const override {
+    Space& s = static_cast<Space&>(workspace);
+    const size_t size = d_ * tile.stride, n_runs = tile.runs->size();
+    if (s.filled.size() < k_ * size) s.filled.resize(k_ * size);
+    s.correction.assign(k_ * n_runs, 0.0);
+    s.conditional.clear();
+    if (!covariances_.diagonal) {
+      s.rows.resize(d_ * tile.rows);
+      for (size_t j = 0; j < d_; ++j)
+        for (size_t i = 0; i < tile.rows; ++i) s.rows[i * d_ + j] = tile.x[j * tile.stride + i];
+    }
+    for (size_t k = 0; k < k_; ++k) {
+      double* filled = s.filled.data() + k * size;
+      std::copy(tile.x, tile.x + size, filled);
+      for (size_t r = 0; r < n_runs; ++r) {
+        const TileRun& run = (*tile.runs)[r];
+        double& correction = s.correction[k * n_runs + r];
+        correction = 0.5 * kLog2Pi * static_cast<double>(run.pattern->missing.size());
+        if (covariances_.diagonal)
+          fill_diagonal(run, k, tile.stride, filled, correction);
+        else
+          fill_full(run, k, tile.stride, s, filled, correction);
+      }
+    }
   }
 
   void log_density(const Tile& tile, const double* offset, Workspace& workspace, double* out) const override {
@@ -144,7 +190,7 @@ class GaussianEmission final : public Emission {
     const double* mean = s.complete ? means_.data() : s.means.data();
     const double* factor = s.complete ? factors_.data() : s.factors.data();
     const double* constant = s.complete ? constants_.data() : s.constants.data();
-    const size_t size = factor_size(s.d);
+    const size_t size = factor_size(s.d), filled = d_ * tile.stride;
     if (mode_ == Mode::kShared) {
       s.intercepts.resize(k_);
       for (size_t k = 0; k < k_; ++k) s.intercepts[k] = intercepts_[k] + offset[k];
@@ -152,16 +198,26 @@ class GaussianEmission final : public Emission {
     } else {
       for (size_t k = 0; k < k_; ++k) {
         const size_t m = static_cast<size_t>(matrix_of(k));
+        const double* x = tile.runs ? s.filled.data() + k * filled : tile.x;
         if (mode_ == Mode::kDiagonal)
-          kernel.log_density_diagonal(tile.x, tile.stride, tile.rows, s.d, mean + k * s.d, factor + m * size,
+          kernel.log_density_diagonal(x, tile.stride, tile.rows, s.d, mean + k * s.d, factor + m * size,
                                       constant[m] + offset[k], out + k * tile.stride);
         else
-          kernel.log_density_full(tile.x, tile.stride, tile.rows, s.d, mean + k * s.d, factor + m * size,
+          kernel.log_density_full(x, tile.stride, tile.rows, s.d, mean + k * s.d, factor + m * size,
                                   constant[m] + offset[k], s.whitened.data(), out + k * tile.stride);
       }
     }
-    if (!options_.noise_log_sides.empty())
-      std::fill(out + k_ * tile.stride, out + k_ * tile.stride + tile.rows, s.noise_log_density + offset[k_]);
+    const bool noise = !options_.noise_log_sides.empty();
+    if (noise) std::fill(out + k_ * tile.stride, out + k_ * tile.stride + tile.rows, s.noise_log_density + offset[k_]);
+    const size_t n_runs = tile.runs ? tile.runs->size() : 0;
+    for (size_t r = 0; r < n_runs; ++r) {
+      const TileRun& run = (*tile.runs)[r];
+      for (size_t k = 0; k < k_; ++k)
+        for (size_t i = run.begin; i < run.end; ++i) out[k * tile.stride + i] += s.correction[k * n_runs + r];
+      if (noise)
+        std::fill(out + k_ * tile.stride + run.begin, out + k_ * tile.stride + run.end,
+                  noise_log_density(*run.pattern) + offset[k_]);
+    }
   }
 
   void accumulate(const Tile& tile, const double* posterior, Workspace& workspace) const override {
@@ -174,13 +230,16 @@ class GaussianEmission final : public Emission {
     const double* mean = s.complete ? means_.data() : s.means.data();
     const size_t size = component_size(mode_, s.d) * kWide;
     if (mode_ == Mode::kFull && s.residual.size() < s.d * tile.stride) s.residual.resize(s.d * tile.stride);
+    const double* conditional = s.conditional.data();
     for (size_t k = 0; k < k_; ++k) {
       const double* z = posterior + k * tile.stride;
+      const double* x = tile.runs ? s.filled.data() + k * d_ * tile.stride : tile.x;
+      double* wide = s.wide.data() + k * size;
       if (mode_ == Mode::kDiagonal)
-        kernel.accumulate_diagonal(tile.x, tile.stride, tile.rows, s.d, mean + k * s.d, z, s.wide.data() + k * size);
+        kernel.accumulate_diagonal(x, tile.stride, tile.rows, s.d, mean + k * s.d, z, wide);
       else
-        kernel.accumulate_scatter(tile.x, tile.stride, tile.rows, s.d, mean + k * s.d, z, s.residual.data(),
-                                  s.wide.data() + k * size);
+        kernel.accumulate_scatter(x, tile.stride, tile.rows, s.d, mean + k * s.d, z, s.residual.data(), wide);
+      if (tile.runs) conditional = add_conditional(*tile.runs, k, z, conditional, wide);
     }
   }
 
@@ -269,12 +328,20 @@ class GaussianEmission final : public Emission {
     }
   }
 
-  // Adds posterior-weighted conditional means of the missing columns: out(m, i), m in the order of pattern.missing.
-  void add_conditional_means(const Pattern& pattern, const Tile& tile, size_t n_rows, const double* posterior,
-                             Workspace& workspace, MatrixXd& out) const {
+  // Adds posterior-weighted conditional means of the missing columns in rows first .. first + n_rows - 1 of the tile:
+  // out(m, i), m in the order of pattern.missing. posterior[k * stride] is that of the first of them.
+  void add_conditional_means(const Pattern& pattern, const Tile& tile, size_t first, size_t n_rows,
+                             const double* posterior, Workspace& workspace, MatrixXd& out) const {
     Space& s = static_cast<Space&>(workspace);
     const size_t d = pattern.observed.size();
     for (size_t k = 0; k < k_; ++k) {
+      if (tile.runs) {
+        const double* filled = s.filled.data() + k * d_ * tile.stride + first;
+        for (size_t m = 0; m < pattern.missing.size(); ++m)
+          for (size_t i = 0; i < n_rows; ++i)
+            out(index(m), index(i)) += posterior[k * tile.stride + i] * filled[pattern.missing[m] * tile.stride + i];
+        continue;
+      }
       MatrixXd regression, conditional;
       conditional_of_missing(pattern, s, k, regression, conditional);
       for (size_t i = 0; i < n_rows; ++i) {
@@ -283,7 +350,7 @@ class GaussianEmission final : public Emission {
           double v = means_(index(pattern.missing[m]), index(k));
           for (size_t o = 0; o < d; ++o)
             v += regression(index(m), index(o)) *
-                 (tile.x[o * tile.stride + i] - means_(index(pattern.observed[o]), index(k)));
+                 (tile.x[o * tile.stride + first + i] - means_(index(pattern.observed[o]), index(k)));
           out(index(m), index(i)) += z * v;
         }
       }
@@ -294,11 +361,17 @@ class GaussianEmission final : public Emission {
   enum class Mode { kShared, kDiagonal, kFull };
 
   struct Space final : Workspace {
+    explicit Space(size_t d) : normal(d), shift(d), expected(d) {}
     size_t d = 0;           // observed columns of the segment
     bool complete = true;
     double noise_log_density = 0.0;
     AlignedBuffer wide, whitened, residual;
     std::vector<double> means, factors, constants, intercepts;  // of the observed columns
+    // Of a mixed tile: its rows one by one; the tile as each component completes it; for each component and run, what
+    // its log densities lack and, one after another, the packed covariances of the missing cells.
+    ConditionalNormal normal;
+    std::vector<double> rows, correction, conditional, shift, expected;
+    AlignedBuffer filled;
   };
 
   static Index index(size_t i) { return static_cast<Index>(i); }
@@ -314,6 +387,23 @@ class GaussianEmission final : public Emission {
       case Mode::kFull: return 1 + d + packed_size(d);
     }
     return 0;
+  }
+
+  void begin_sums(size_t d, Space& s) const {
+    s.d = d;
+    const size_t wide = k_ * component_size(mode_, d) * kWide;
+    if (s.wide.size() != wide)
+      s.wide.resize(wide);
+    else
+      std::fill(s.wide.data(), s.wide.data() + wide, 0.0);
+    if (s.whitened.size() < d_ * kRowPad) s.whitened.resize(d_ * kRowPad);
+  }
+
+  double noise_log_density(const Pattern& pattern) const {
+    double s = 0.0;
+    if (!options_.noise_log_sides.empty())
+      for (size_t j : pattern.observed) s -= options_.noise_log_sides[j];
+    return s;
   }
 
   GaussianMoments empty_moments() const {
@@ -383,10 +473,19 @@ class GaussianEmission final : public Emission {
   MatrixXd solve_common(const MatrixXd& b) const {
     if (covariances_.diagonal)
       return Eigen::Map<const VectorXd>(factors_.data(), index(d_)).array().square().matrix().asDiagonal() * b;
-    MatrixXd lower = unpack_lower(factors_.data(), d_);
-    lower.diagonal() = lower.diagonal().cwiseInverse();
+    const MatrixXd lower = unpack_factor(factors_.data(), d_);
     const MatrixXd half = lower.triangularView<Eigen::Lower>().solve(b);
     return lower.transpose().triangularView<Eigen::Upper>().solve(half);
+  }
+
+  // L of a packed factor with a reciprocal diagonal, and L^-1.
+  static MatrixXd unpack_factor(const double* factor, size_t d) {
+    MatrixXd lower = unpack_lower(factor, d);
+    lower.diagonal() = lower.diagonal().cwiseInverse();
+    return lower;
+  }
+  MatrixXd inverse_factor(const double* factor) const {
+    return unpack_factor(factor, d_).triangularView<Eigen::Lower>().solve(MatrixXd::Identity(index(d_), index(d_)));
   }
 
   // With one covariance matrix, complete data and no noise, scores are linear in x and the pooled scatter is the total
@@ -448,8 +547,8 @@ class GaussianEmission final : public Emission {
         conditional(index(m), index(l)) = sigma(index(pattern.missing[m]), index(pattern.missing[l]));
     }
     if (n_observed == 0) return;
-    MatrixXd lower = unpack_lower(s.factors.data() + static_cast<size_t>(m_index) * factor_size(n_observed), n_observed);
-    lower.diagonal() = lower.diagonal().cwiseInverse();
+    const MatrixXd lower =
+        unpack_factor(s.factors.data() + static_cast<size_t>(m_index) * factor_size(n_observed), n_observed);
     const MatrixXd half = lower.triangularView<Eigen::Lower>().solve(cross);
     conditional.noalias() -= half.transpose() * half;
     regression = lower.transpose().triangularView<Eigen::Upper>().solve(half).transpose();
@@ -492,6 +591,59 @@ class GaussianEmission final : public Emission {
       out[1 + d_ + pattern.observed[o]] += part[1 + d + o];
     }
     for (size_t j : pattern.missing) out[1 + d_ + j] += part[0] * covariances_.values(index(j), matrix_of(k));
+  }
+
+  void fill_diagonal(const TileRun& run, size_t k, size_t stride, double* filled, double& correction) const {
+    const double* root = factors_.data() + static_cast<size_t>(matrix_of(k)) * d_;
+    for (size_t j : run.pattern->missing) {
+      std::fill(filled + j * stride + run.begin, filled + j * stride + run.end, means_(index(j), index(k)));
+      correction -= std::log(root[j]);
+    }
+  }
+
+  void fill_full(const TileRun& run, size_t k, size_t stride, Space& s, double* filled, double& correction) const {
+    const Pattern& pattern = *run.pattern;
+    const size_t n_missing = pattern.missing.size(), at = static_cast<size_t>(matrix_of(k));
+    s.normal.set_normal(covariances_.matrix(index(at)).data(), precisions_[at].data(), log_dets_[at]);
+    s.normal.set_pattern(pattern);
+    if (!s.normal.prepare()) {  // see select_observed()
+      correction = std::numeric_limits<double>::quiet_NaN();
+      s.conditional.insert(s.conditional.end(), packed_size(n_missing), 0.0);
+      return;
+    }
+    correction -= 0.5 * s.normal.log_det_precision();
+    const double* mean = means_.data() + k * d_;
+    for (size_t i = run.begin; i < run.end; ++i) {
+      const double* row = s.rows.data() + i * d_;
+      for (size_t j = 0; j < d_; ++j) s.shift[j] = row[j] - mean[j];
+      for (size_t j : pattern.missing) s.shift[j] = 0.0;
+      s.normal.expect(s.shift.data(), s.expected.data());
+      for (size_t m = 0; m < n_missing; ++m)
+        filled[pattern.missing[m] * stride + i] = mean[pattern.missing[m]] + s.expected[m];
+    }
+    const double* conditional = s.normal.conditional_covariance();
+    for (size_t m = 0; m < n_missing; ++m)
+      s.conditional.insert(s.conditional.end(), conditional + m * n_missing, conditional + m * n_missing + m + 1);
+  }
+
+  // Adds the runs' conditional covariances of component k to the first lanes of its sums. `conditional` is where those
+  // of its first run begin; returns where those of the next component do.
+  const double* add_conditional(const std::vector<TileRun>& runs, size_t k, const double* z, const double* conditional,
+                                double* wide) const {
+    double* scatter = wide + (1 + d_) * kWide;
+    for (const TileRun& run : runs) {
+      double weight = 0.0;
+      for (size_t i = run.begin; i < run.end; ++i) weight += z[i];
+      const std::vector<size_t>& missing = run.pattern->missing;
+      if (mode_ == Mode::kDiagonal) {
+        for (size_t j : missing) scatter[j * kWide] += weight * covariances_.values(index(j), matrix_of(k));
+        continue;
+      }
+      for (size_t m = 0; m < missing.size(); ++m)
+        for (size_t l = 0; l <= m; ++l)
+          scatter[packed_index(missing[m], missing[l]) * kWide] += weight * *conditional++;
+    }
+    return conditional;
   }
 
   // ---- M-step ----
@@ -640,6 +792,7 @@ class GaussianEmission final : public Emission {
   static constexpr double kMinRelativeVariance = 1e-13;
   // A column that is predicted so well by the others has lost ten of its sixteen digits to them.
   static constexpr double kMaxInflation = 1e10;
+  static constexpr double kMaxMixedInflation = 1e8;
   static constexpr double kVanished = 1e-9;
   static constexpr double kLargestSharedDistance = 1e4;
 
@@ -652,6 +805,8 @@ class GaussianEmission final : public Emission {
   MatrixXd means_;                            // d x K
   SymmetricSet covariances_;                  // one matrix when pooled, else K
   std::vector<double> factors_;               // of the covariances
+  std::vector<MatrixXd> precisions_;          // their inverses and the logarithms of their determinants, for mixed
+  std::vector<double> log_dets_;              // segments
   std::vector<MatrixXd> fixed_covariances_;   // K or none; empty matrices where free
   Mode mode_ = Mode::kFull;
   std::vector<double> constants_;             // log density at the mean, for each covariance matrix

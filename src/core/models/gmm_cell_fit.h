@@ -109,13 +109,13 @@ class GmmCellFit {
     const size_t n_chunks = data.n_chunks(), n_components = model->n_components();
     std::vector<double> entropy(n_chunks, 0.0);
     MatrixXd sizes = MatrixXd::Zero(static_cast<Index>(n_components), static_cast<Index>(n_chunks));
-    model->for_each_row([&](const Pattern&, size_t begin, size_t end, const Tile& tile, const SweepSpace& space) {
-      const size_t chunk = begin / data.chunk_rows();
-      for (size_t i = begin; i < end; ++i) {
+    model->for_each_row([&](const EvaluatedRows& rows) {
+      const size_t chunk = rows.begin / data.chunk_rows();
+      for (size_t i = rows.begin; i < rows.end; ++i) {
         const double w = data.raw().weights ? data.raw().weights[data.row(i)] : 1.0;
         double top = 0.0;
         for (size_t k = 0; k < n_components; ++k) {
-          const double z = space.joint[k * tile.stride + (i - begin)];
+          const double z = rows.joint(k)[i - rows.begin];
           top = std::max(top, z);
           sizes(static_cast<Index>(k), static_cast<Index>(chunk)) += w * z;
         }

@@ -18,6 +18,7 @@ namespace emkit {
 struct SweepSpace {
   std::unique_ptr<Emission::Workspace> emission;
   AlignedBuffer tile, weight, joint, marginal;
+  std::vector<TileRun> runs;
 
   void resize(size_t d, size_t n_components) {
     const size_t rows = Observations::kBlockRows;
@@ -26,6 +27,25 @@ struct SweepSpace {
     joint.resize(n_components * rows);
     marginal.resize(rows);
   }
+};
+
+// Rows of one pattern that for_each_row() has evaluated: positions begin .. end - 1, rows first .. of a tile.
+struct EvaluatedRows {
+  const Pattern& pattern;
+  size_t begin;
+  size_t end;
+  const Tile& tile;
+  size_t first;
+  SweepSpace& space;
+
+  const double* joint(size_t k) const { return space.joint.data() + k * tile.stride + first; }
+  const double* marginal() const { return space.marginal.data() + first; }
+};
+
+// What joint() of evaluated rows holds.
+enum class RowValues {
+  kPosterior,
+  kComponentDensity  // log densities of the components; marginal() is not set
 };
 
 template <class EmissionType>
@@ -43,6 +63,7 @@ class LatentClass : public EmModel {
 
   Objective e_step() override {
     emission_.prepare(false);
+    prepare_mixed();
     return sweep_all([this](const Segment& segment, SweepSpace& space, double* statistics) {
       statistics[0] += expect(segment, space, statistics);
     });
@@ -88,6 +109,7 @@ class LatentClass : public EmModel {
   template <class Posterior>
   bool start_from_posterior(const Posterior& posterior) {
     emission_.set_overall();
+    prepare_mixed();
     sweep_all([&](const Segment& segment, SweepSpace& space, double* statistics) {
       blocks(segment, space, statistics, [&](size_t begin, size_t end, const Tile& tile) {
         for (size_t k = 0; k < n_components(); ++k) {
@@ -103,24 +125,33 @@ class LatentClass : public EmModel {
 
   // ---- what a user gets of every row ----
 
-  // Calls write(row, i, z, stride, log_marginal) for every row: its posteriors z[k * stride + i] and log density.
+  // Calls write(rows) for all rows: their posteriors and log densities.
   template <class Write>
-  void for_each_row(const Write& write) {
+  void for_each_row(const Write& write, RowValues values = RowValues::kPosterior) {
     emission_.prepare(true);
-    const std::vector<double> offset = latent_.log_proportions();
+    prepare_mixed();
+    const bool densities = values == RowValues::kComponentDensity;
+    const std::vector<double> offset =
+        densities ? std::vector<double>(n_components(), 0.0) : latent_.log_proportions();
     parallel_tasks(data_.n_chunks(), execution_.threads, [&](size_t chunk) {
       auto space = borrow_space();
-      data_.segments(data_.chunk_begin(chunk), data_.chunk_end(chunk), [&](const Segment& segment) {
-        const Pattern& pattern = data_.patterns()[segment.pattern];
-        emission_.begin_segment(pattern, *space->emission);
-        for (size_t begin = segment.begin; begin < segment.end; begin += Observations::kBlockRows) {
-          const size_t end = std::min(begin + Observations::kBlockRows, segment.end);
-          const Tile tile = load(pattern, begin, end, *space);
-          std::fill(space->weight.data(), space->weight.data() + tile.rows, 1.0);
-          joint_density(offset.data(), begin, end, tile, *space);
-          kernels().posterior(space->joint.data(), tile.stride, tile.rows, n_components(), space->weight.data(),
-                              space->marginal.data());
-          write(pattern, begin, end, tile, *space);
+      data_.segments(data_.chunk_begin(chunk), data_.chunk_end(chunk), mixed_, [&](const Segment& segment) {
+        begin_segment(segment, *space);
+        for (size_t begin = segment.begin, end; begin < segment.end; begin = end) {
+          end = data_.tile_end(segment, begin);
+          const Tile tile = load(segment, begin, end, *space);
+          if (densities) {
+            emission_.log_density(tile, offset.data(), *space->emission, space->joint.data());
+          } else {
+            std::fill(space->weight.data(), space->weight.data() + tile.rows, 1.0);
+            joint_density(offset.data(), begin, end, tile, *space);
+            kernels().posterior(space->joint.data(), tile.stride, tile.rows, n_components(), space->weight.data(),
+                                space->marginal.data());
+          }
+          if (!tile.runs) write(EvaluatedRows{data_.patterns()[segment.pattern], begin, end, tile, 0, *space});
+          if (tile.runs)
+            for (const TileRun& run : *tile.runs)
+              write(EvaluatedRows{*run.pattern, begin + run.begin, begin + run.end, tile, run.begin, *space});
         }
       });
     });
@@ -166,7 +197,7 @@ class LatentClass : public EmModel {
         if (begin >= end) return;
         auto space = borrow_space();
         double* statistics = partial_.data() + chunk * size;
-        data_.segments(begin, end, [&](const Segment& segment) { visit(segment, *space, statistics); });
+        data_.segments(begin, end, mixed_, [&](const Segment& segment) { visit(segment, *space, statistics); });
       });
     }
     statistics_.assign(size, 0.0);
@@ -183,9 +214,26 @@ class LatentClass : public EmModel {
     return blocks * Observations::kBlockRows;
   }
 
-  Tile load(const Pattern& pattern, size_t begin, size_t end, SweepSpace& space) const {
-    const size_t rows = data_.load_tile(pattern, begin, end, space.tile.data(), space.weight.data());
-    return Tile{space.tile.data(), Observations::kBlockRows, rows};
+  void prepare_mixed() { mixed_ = data_.has_sparse() && emission_.prepare_mixed(); }
+
+  void begin_segment(const Segment& segment, SweepSpace& space) const {
+    if (segment.mixed)
+      emission_.begin_mixed_segment(*space.emission);
+    else
+      emission_.begin_segment(data_.patterns()[segment.pattern], *space.emission);
+  }
+
+  Tile load(const Segment& segment, size_t begin, size_t end, SweepSpace& space) const {
+    Tile tile{space.tile.data(), Observations::kBlockRows, 0, nullptr};
+    if (!segment.mixed) {
+      const Pattern& pattern = data_.patterns()[segment.pattern];
+      tile.rows = data_.load_tile(pattern, begin, end, space.tile.data(), space.weight.data());
+      return tile;
+    }
+    tile.rows = data_.load_mixed_tile(begin, end, space.tile.data(), space.weight.data(), space.runs);
+    tile.runs = &space.runs;
+    emission_.complete_tile(tile, *space.emission);
+    return tile;
   }
 
   // Log joint densities of a tile; a row of known component has no other.
@@ -205,11 +253,10 @@ class LatentClass : public EmModel {
   // Runs fill(begin, end, tile), which leaves weighted posteriors in space.joint, over a segment and adds their statistics.
   template <class Fill>
   void blocks(const Segment& segment, SweepSpace& space, double* statistics, const Fill& fill) {
-    const Pattern& pattern = data_.patterns()[segment.pattern];
-    emission_.begin_segment(pattern, *space.emission);
-    for (size_t begin = segment.begin; begin < segment.end; begin += Observations::kBlockRows) {
-      const size_t end = std::min(begin + Observations::kBlockRows, segment.end);
-      const Tile tile = load(pattern, begin, end, space);
+    begin_segment(segment, space);
+    for (size_t begin = segment.begin, end; begin < segment.end; begin = end) {
+      end = data_.tile_end(segment, begin);
+      const Tile tile = load(segment, begin, end, space);
       fill(begin, end, tile);
       emission_.accumulate(tile, space.joint.data(), *space.emission);
       for (size_t k = 0; k < n_components(); ++k) {
@@ -220,7 +267,7 @@ class LatentClass : public EmModel {
         statistics[1 + k] += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
       }
     }
-    emission_.end_segment(pattern, *space.emission, statistics + 1 + n_components());
+    emission_.end_segment(data_.patterns()[segment.pattern], *space.emission, statistics + 1 + n_components());
   }
 
   double expect(const Segment& segment, SweepSpace& space, double* statistics) {
@@ -240,6 +287,7 @@ class LatentClass : public EmModel {
   Independent latent_;
   EmissionType emission_;
   Execution execution_;
+  bool mixed_ = false;  // sparse patterns are visited as mixed segments
   std::vector<double> log_proportions_;
   std::vector<double> statistics_, partial_;
   Eigen::VectorXd counts_;  // that the last M-step used

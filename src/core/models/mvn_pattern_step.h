@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../data/pattern_statistics.h"
+#include "../math/conditional_normal.h"
 
 namespace emkit {
 
@@ -67,90 +68,43 @@ struct MvnSums {
   double log_det = 0.0;    // sum n (log |Sigma_oo| - log |Sigma|)
 };
 
-// With K = Sigma^-1 and a pattern's observed and missing variables o and m: the missing part given the observed part
-// has covariance K_mm^-1 and regression matrix B = -K_mm^-1 K_mo, |Sigma_oo| = |Sigma| |K_mm| and
-// Sigma_oo^-1 = K_oo + K_om B. So a pattern costs a factorisation of the missing block, which is the small one when
-// little is missing. Where more is missing than observed, and wherever the covariance is ill-conditioned, Sigma_oo is
-// factored instead. (formulas.Rmd, N1)
-class MvnPatternStep {
+// Where more is missing than observed, and wherever the covariance is ill-conditioned, Sigma_oo is factored.
+class MvnPatternStep : public ConditionalNormal {
  public:
-  explicit MvnPatternStep(size_t d) : d_(d) {}
+  explicit MvnPatternStep(size_t d) : ConditionalNormal(d) {}
 
   // `draws`: the missing part is to be drawn, for which its own covariance is factored. False when rounding has made a
   // block indefinite.
   bool prepare(const MvnPoint& point, const PatternGroup& g, bool draws = false) {
     point_ = &point;
     group_ = &g;
-    const size_t m = g.n_missing(), o = g.n_observed();
-    missing_ = g.pattern->missing.data();
-    observed_ = g.pattern->observed.data();
-    observed_side_ = g.n_priors == 0 && (point.ill_conditioned() || (!draws && o < m));
-    double log_det = 0.0;
-    if (observed_side_) {
-      gather_block(point.covariance, observed_, o);
-      if (!factor_in_place(o, log_det)) return false;
-      log_det_k_ = log_det - point.log_det;
-      fill_regression();
-      fill_conditional_covariance();
+    set_normal(point.covariance.data(), point.precision.data(), point.log_det);
+    set_pattern(*g.pattern);
+    if (g.n_priors == 0 && (point.ill_conditioned() || (!draws && n_observed_ < n_missing_))) {
+      if (!prepare_observed_side()) return false;
       if (draws) factor_conditional_covariance();
       return true;
     }
-    gather_block(point.precision, missing_, m);
+    gather_missing_side();
     for (size_t i = 0; i < g.n_priors; ++i) {
       const size_t at = missing_position(g.priors[i].column);
       chol_[packed_index(at, at)] += 1.0 / (g.priors[i].sd * g.priors[i].sd);
     }
-    if (!factor_in_place(m, log_det)) return false;
-    log_det_k_ = log_det;
-    invert_block(m);
-    return true;
+    return factor_missing_side();
   }
 
-  // log |K_mm|, with the precisions of cell priors in it.
-  double log_det_precision() const { return log_det_k_; }
-
-  // Standard normals z (m) become a draw with the covariance of the missing part given the observed part. After
-  // prepare(draws = true).
-  void correlate(double* z) const {
-    const size_t m = group_->n_missing();
-    if (observed_side_) {
-      for (size_t i = m; i-- > 0;) {
-        double s = 0.0;
-        for (size_t j = 0; j <= i; ++j) s += triangle_[i * m + j] * z[j];
-        z[i] = s;
-      }
-      return;
-    }
-    for (size_t i = m; i-- > 0;) {  // L^-T z, with L the factor of K_mm
-      double s = z[i];
-      for (size_t j = i + 1; j < m; ++j) s -= chol_[packed_index(j, i)] * z[j];
-      z[i] = s * chol_[packed_index(i, i)];
-    }
-  }
-
-  // The expectation of x_m - mean_m (m) in a row with x_o - mean_o in `shift` (d, zero at the missing variables).
+  // As in ConditionalNormal, where K_mm and log_det_precision() have the precisions of cell priors in them.
   void expect(const double* shift, double* out) {
-    const size_t m = group_->n_missing(), o = group_->n_observed();
-    if (observed_side_) {
-      for (size_t i = 0; i < m; ++i) {
-        out[i] = 0.0;
-        for (size_t l = 0; l < o; ++l) out[i] += regression_[i * o + l] * shift[observed_[l]];
-      }
+    if (group_->n_priors == 0) {
+      ConditionalNormal::expect(shift, out);
       return;
     }
-    product_.resize(m);
-    for (size_t i = 0; i < m; ++i) product_[i] = -dot(point_->precision.data() + missing_[i] * d_, shift, d_);
+    missing_products(shift);
     for (size_t p = 0; p < group_->n_priors; ++p) {
       const CellPrior& c = group_->priors[p];
       product_[missing_position(c.column)] += (c.mean - point_->mean(static_cast<Index>(c.column))) / (c.sd * c.sd);
     }
     times_inverse(product_.data(), 1, out);
-  }
-
-  // B (m x o, row by row).
-  const double* regression() {
-    if (!observed_side_) fill_regression();
-    return regression_.data();
   }
 
   // Adds the expectations of the prepared pattern to `sums`. Needs no n_rows-sized work.
@@ -186,106 +140,10 @@ class MvnPatternStep {
   }
 
  private:
-  static void subtract(double* a, const double* b, double f, size_t n) {
-    for (size_t i = 0; i < n; ++i) a[i] -= f * b[i];
-  }
-  static void scale(double* a, double f, size_t n) {
-    for (size_t i = 0; i < n; ++i) a[i] *= f;
-  }
-  static double dot(const double* a, const double* b, size_t n) {
-    double s[4] = {0.0, 0.0, 0.0, 0.0};
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-      for (size_t l = 0; l < 4; ++l) s[l] += a[i + l] * b[i + l];
-    for (; i < n; ++i) s[0] += a[i] * b[i];
-    return (s[0] + s[1]) + (s[2] + s[3]);
-  }
-
   size_t missing_position(size_t column) const {
     size_t at = 0;
     while (missing_[at] != column) ++at;
     return at;
-  }
-
-  void gather_block(const MatrixXd& full, const size_t* which, size_t count) {
-    chol_.resize(packed_size(count));
-    for (size_t i = 0; i < count; ++i) {
-      const double* column = full.data() + which[i] * d_;
-      for (size_t j = 0; j <= i; ++j) chol_[packed_index(i, j)] = column[which[j]];
-    }
-  }
-
-  // rhs (o x count, row by row) becomes Sigma_oo^-1 rhs.
-  void solve_observed(double* rhs, size_t count) const {
-    const size_t o = group_->n_observed();
-    for (size_t i = 0; i < o; ++i) {
-      double* row = rhs + i * count;
-      for (size_t j = 0; j < i; ++j) subtract(row, rhs + j * count, chol_[packed_index(i, j)], count);
-      scale(row, chol_[packed_index(i, i)], count);
-    }
-    for (size_t i = o; i-- > 0;) {
-      double* row = rhs + i * count;
-      for (size_t j = i + 1; j < o; ++j) subtract(row, rhs + j * count, chol_[packed_index(j, i)], count);
-      scale(row, chol_[packed_index(i, i)], count);
-    }
-  }
-
-  void fill_regression() {
-    const size_t m = group_->n_missing(), o = group_->n_observed();
-    regression_.resize(m * o);
-    product_.resize(m * o);
-    if (observed_side_) {  // Sigma_oo^-1 Sigma_om, transposed
-      for (size_t i = 0; i < m; ++i) {
-        const double* column = point_->covariance.data() + missing_[i] * d_;
-        for (size_t l = 0; l < o; ++l) product_[l * m + i] = column[observed_[l]];
-      }
-      solve_observed(product_.data(), m);
-      for (size_t i = 0; i < m; ++i)
-        for (size_t l = 0; l < o; ++l) regression_[i * o + l] = product_[l * m + i];
-      return;
-    }
-    for (size_t i = 0; i < m; ++i) {
-      const double* column = point_->precision.data() + missing_[i] * d_;
-      for (size_t l = 0; l < o; ++l) product_[i * o + l] = column[observed_[l]];
-    }
-    for (size_t i = 0; i < m; ++i) {
-      double* row = regression_.data() + i * o;
-      for (size_t l = 0; l < o; ++l) row[l] = -inverse_[i * m] * product_[l];
-      for (size_t j = 1; j < m; ++j) subtract(row, product_.data() + j * o, inverse_[i * m + j], o);
-    }
-  }
-
-  // Sigma_mm - B Sigma_om.
-  void fill_conditional_covariance() {
-    const size_t m = group_->n_missing(), o = group_->n_observed();
-    inverse_.resize(m * m);
-    for (size_t i = 0; i < m; ++i) {
-      const double* b = regression_.data() + i * o;
-      for (size_t j = 0; j <= i; ++j) {
-        const double* sigma = point_->covariance.data() + missing_[j] * d_;
-        double s = sigma[missing_[i]];
-        for (size_t l = 0; l < o; ++l) s -= b[l] * sigma[observed_[l]];
-        inverse_[i * m + j] = inverse_[j * m + i] = s;
-      }
-    }
-  }
-
-  // Its lower factor into triangle_. A direction without variance but for rounding has none.
-  void factor_conditional_covariance() {
-    const size_t m = group_->n_missing();
-    triangle_.assign(m * m, 0.0);
-    for (size_t j = 0; j < m; ++j) {
-      double pivot = inverse_[j * m + j];
-      for (size_t l = 0; l < j; ++l) pivot -= triangle_[j * m + l] * triangle_[j * m + l];
-      if (!(pivot > 0.0)) continue;
-      const double root = std::sqrt(pivot);
-      triangle_[j * m + j] = root;
-      for (size_t i = j + 1; i < m; ++i) {
-        double s = inverse_[i * m + j];
-        for (size_t l = 0; l < j; ++l) s -= triangle_[i * m + l] * triangle_[j * m + l];
-        triangle_[i * m + j] = s / root;
-      }
-    }
   }
 
   // tr(Sigma_oo^-1 V) from the factor of Sigma_oo alone.
@@ -311,55 +169,6 @@ class MvnPatternStep {
       for (size_t i = 0; i < o; ++i) total += factor_[i * o + i];
     }
     return total;
-  }
-
-  // The inverse of the factored m x m block: of the triangle first, then its product with its transpose.
-  void invert_block(size_t m) {
-    triangle_.resize(m * m);  // row i: the first i + 1 entries of row i of L^-1
-    inverse_.resize(m * m);
-    for (size_t i = 0; i < m; ++i) {
-      double* row = triangle_.data() + i * m;
-      const double* l = chol_.data() + packed_index(i, 0);
-      for (size_t j = 0; j < i; ++j) row[j] = 0.0;
-      for (size_t h = 0; h < i; ++h) {
-        const double f = l[h];
-        const double* above = triangle_.data() + h * m;
-        for (size_t j = 0; j <= h; ++j) row[j] -= f * above[j];
-      }
-      for (size_t j = 0; j < i; ++j) row[j] *= l[i];
-      row[i] = l[i];
-    }
-    for (size_t i = 0; i < m; ++i)
-      for (size_t j = 0; j <= i; ++j) {
-        double s = 0.0;
-        for (size_t h = i; h < m; ++h) s += triangle_[h * m + i] * triangle_[h * m + j];
-        inverse_[i * m + j] = inverse_[j * m + i] = s;
-      }
-  }
-
-  // The packed lower factor of the gathered block, its diagonal replaced by its reciprocal.
-  bool factor_in_place(size_t m, double& log_det) {
-    double product = 1.0;
-    for (size_t i = 0; i < m; ++i) {
-      double* row = chol_.data() + packed_index(i, 0);
-      for (size_t j = 0; j < i; ++j) {
-        const double* other = chol_.data() + packed_index(j, 0);
-        double s = row[j];
-        for (size_t l = 0; l < j; ++l) s -= row[l] * other[l];
-        row[j] = s * other[j];
-      }
-      double s = row[i];
-      for (size_t l = 0; l < i; ++l) s -= row[l] * row[l];
-      if (!(s > 0.0)) return false;
-      row[i] = 1.0 / std::sqrt(s);
-      product *= s;
-      if (product > 1e100 || product < 1e-100) {  // one logarithm for many pivots
-        log_det += std::log(product);
-        product = 1.0;
-      }
-    }
-    log_det += std::log(product);
-    return true;
   }
 
   // The factor A of the second moments about the point, a few rows of length d: E = -K_mm^-1 K_mo A'.
@@ -393,17 +202,6 @@ class MvnPatternStep {
       sums.first(static_cast<Index>(missing_[i])) += root * e[n_rows];
       double* inner = sums.inner.data() + missing_[i] * d_;
       for (size_t j = 0; j < m; ++j) inner[missing_[j]] += dot(e, expected_.data() + j * n_factor, n_factor);
-    }
-  }
-
-  // out = K_mm^-1 in (m x count, row by row).
-  void times_inverse(const double* in, size_t count, double* out) const {
-    const size_t m = group_->n_missing();
-    for (size_t i = 0; i < m; ++i) {
-      double* row = out + i * count;
-      for (size_t c = 0; c < count; ++c) row[c] = inverse_[i * m] * in[c];
-      for (size_t j = 1; j < m; ++j)
-        for (size_t c = 0; c < count; ++c) row[c] += inverse_[i * m + j] * in[j * count + c];
     }
   }
 
@@ -478,14 +276,9 @@ class MvnPatternStep {
     }
   }
 
-  size_t d_;
   const MvnPoint* point_ = nullptr;
   const PatternGroup* group_ = nullptr;
-  bool observed_side_ = false;
-  const size_t* missing_ = nullptr;
-  const size_t* observed_ = nullptr;
-  double log_det_k_ = 0.0;
-  std::vector<double> chol_, triangle_, inverse_, regression_, shift_, packed_shift_, factor_, expected_, product_, whitened_;
+  std::vector<double> shift_, packed_shift_, factor_, expected_, whitened_;
 };
 
 }  // namespace emkit

@@ -16,7 +16,9 @@ class ScaledData {
   ScaledData(const RawData& raw, const ColumnMoments& moments, bool column_scaling, int threads)
       : observations_(raw, moments.mean, scales(moments, column_scaling)),
         reference_(reference_of(observations_, moments, threads)),
-        log_jacobian_(observations_.log_jacobian()) {}
+        log_jacobian_(observations_.log_jacobian()) {
+    observations_.gather_sparse_patterns();
+  }
 
   const Observations& observations() const { return observations_; }
   double log_jacobian() const { return log_jacobian_; }
