@@ -130,9 +130,9 @@ class GaussianEmission final : public Emission {
     select_observed(pattern, s);
   }
 
-  // ---- mixed segments: missing cells take their expectations, so that rows of any pattern go the way of complete ones.
-  // With u the row about the mean and K = Sigma^-1, x_o has the quadratic form u' K u and |Sigma_oo| = |Sigma| |K_mm|;
-  // the form is least at these expectations, so that their rounding does not matter to it.
+  // ---- mixed segments: missing cells take their expectations, and rows of any pattern go the way of complete ones.
+  // With u such a row about the mean and K = Sigma^-1, x_o has the quadratic form u' K u and |Sigma_oo| = |Sigma| |K_mm|;
+  // the form is least at these expectations, so that their rounding does not matter to it. (formulas.Rmd, S4)
 
   bool prepare_mixed() override {
     const size_t count = static_cast<size_t>(covariances_.count);
@@ -141,7 +141,7 @@ class GaussianEmission final : public Emission {
     log_dets_.resize(count);
     for (size_t k = 0; k < count; ++k) {
       const auto sigma = covariances_.matrix(index(k));
-      const MatrixXd inverse = inverse_factor(factors_.data() + k * factor_size(d_));
+      const MatrixXd inverse = inverse_lower(unpack_factor(factors_.data() + k * factor_size(d_), d_));
       log_dets_[k] = 2.0 * log_root_determinant(factors_.data() + k * factor_size(d_), d_);
       MatrixXd& p = precisions_[k];
       p.setZero(index(d_), index(d_));
@@ -361,7 +361,7 @@ class GaussianEmission final : public Emission {
   enum class Mode { kShared, kDiagonal, kFull };
 
   struct Space final : Workspace {
-    explicit Space(size_t d) : normal(d), shift(d), expected(d) {}
+    explicit Space(size_t all) : normal(all), shift(all), expected(all) {}
     size_t d = 0;           // observed columns of the segment
     bool complete = true;
     double noise_log_density = 0.0;
@@ -478,14 +478,11 @@ class GaussianEmission final : public Emission {
     return lower.transpose().triangularView<Eigen::Upper>().solve(half);
   }
 
-  // L of a packed factor with a reciprocal diagonal, and L^-1.
+  // L of a packed factor with a reciprocal diagonal.
   static MatrixXd unpack_factor(const double* factor, size_t d) {
     MatrixXd lower = unpack_lower(factor, d);
     lower.diagonal() = lower.diagonal().cwiseInverse();
     return lower;
-  }
-  MatrixXd inverse_factor(const double* factor) const {
-    return unpack_factor(factor, d_).triangularView<Eigen::Lower>().solve(MatrixXd::Identity(index(d_), index(d_)));
   }
 
   // With one covariance matrix, complete data and no noise, scores are linear in x and the pooled scatter is the total
