@@ -162,15 +162,19 @@ rises_along <- function(f, f0, point, directions) {
 difference_scale <- function(f, f0, point, i, wanted = 0.05) {
   largest <- 100 * (1 + abs(point[i]))
   h <- 1e-3 * (abs(point[i]) + 0.01)
+  unmoved <- FALSE
   for (round in 1:40) {
     at <- function(step) f(replace(point, i, point[i] + step))
     drop <- f0 - (at(h) + at(-h)) / 2
     if (is.na(drop)) {
+      # nothing happens up to the edge of what has an f
+      if (unmoved && h > largest / 100) return(largest / 100)
       h <- h / 8
     } else if (drop > wanted / 2 && drop < wanted * 2) {
       break
     } else {
-      factor <- if (drop > 1e-13 * (1 + abs(f0))) sqrt(wanted / drop) else 30
+      unmoved <- drop <= 1e-13 * (1 + abs(f0))
+      factor <- if (unmoved) 30 else sqrt(wanted / drop)
       # f does not depend on it alone
       if (factor > 1 && h >= largest) return(largest / 100)
       h <- min(h * min(max(factor, 1 / 30), 30), largest)
