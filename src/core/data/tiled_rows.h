@@ -199,10 +199,10 @@ class TiledRows {
 };
 
 // Which variables each row of the tiles lacks, ascending; none for rows without weight.
-class MissingCells {
+class TiledMissingCells {
  public:
-  MissingCells() = default;
-  explicit MissingCells(const TiledRows& data) {
+  TiledMissingCells() = default;
+  explicit TiledMissingCells(const TiledRows& data) {
     begin_.reserve(data.n_tiles() * kTileRows + 1);
     begin_.push_back(0);
     for (size_t t = 0; t < data.n_tiles(); ++t)

@@ -36,7 +36,7 @@ class FactorMissing final : public EmModel {
       : FactorMissing(data, q, noise, cheaper(data), threads) {}
   FactorMissing(const TiledRows& data, size_t q, FactorNoise noise, FactorLatent latent, int threads)
       : data_(data), q_(q), noise_(noise), latent_(latent), threads_(threads) {
-    if (latent == FactorLatent::kCells) missing_ = MissingCells(data);
+    if (latent == FactorLatent::kCells) missing_ = TiledMissingCells(data);
     cut_tasks();
   }
 
@@ -386,7 +386,7 @@ class FactorMissing final : public EmModel {
   size_t q_;
   FactorNoise noise_;
   FactorLatent latent_;
-  MissingCells missing_;
+  TiledMissingCells missing_;
   int threads_;
   bool moved_face_ = false;
   double work_ = 0.0, move_ = 0.0;

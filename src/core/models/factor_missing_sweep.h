@@ -105,7 +105,7 @@ class FactorMissingSweep {
 
   // The smallest uniquenesses below `small` are conditioned upon; where the factors are what is missing, those of them
   // that are not 0 are targets, whose innovations are wanted. `missing`: of use where the cells are.
-  FactorMissingSweep(const TiledRows& data, const MissingCells& missing, const FactorMissingPoint& point,
+  FactorMissingSweep(const TiledRows& data, const TiledMissingCells& missing, const FactorMissingPoint& point,
                      FactorLatent latent, double small)
       : data_(data),
         missing_(missing),
@@ -508,7 +508,7 @@ class FactorMissingSweep {
   }
 
   const TiledRows& data_;
-  const MissingCells& missing_;
+  const TiledMissingCells& missing_;
   const FactorMissingPoint& point_;
   FactorLatent latent_;
   size_t p_, q_, qq_;
