@@ -157,7 +157,7 @@ em <- function(start, e_step, m_step, loglik, data = NULL, update, ..., transfor
   run <- em_run_starts(model, starts, control)
   fit <- build_em(run, model, space, starts, data, n_obs, control, call)
   if (!fit$converged) {
-    em_warn(sprintf("The fit %s. Raise `max_iter`, or try another `acceleration`, in em_control().", fit$message),
+    em_warn(sprintf("The fit %s. %s", fit$message, not_converged_advice(fit$status)),
             "not_converged")
   } else if (!fit$has_data || !is.null(fit$data)) {
     fit$higher <- em_higher_neighbour(fit)

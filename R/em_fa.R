@@ -290,7 +290,7 @@ heywood_words <- function(names) {
 
 warn_fa <- function(fit) {
   if (!fit$converged) {
-    em_warn(sprintf("The fit %s. Raise `max_iter`, or try another `acceleration`, in em_control().", fit$message),
+    em_warn(sprintf("The fit %s. %s", fit$message, not_converged_advice(fit$status)),
             "not_converged")
   }
   if (length(fit$heywood) > 0L) {

@@ -288,7 +288,7 @@ null_direction <- function(covariance, variables) {
 
 warn_mvnorm <- function(fit) {
   if (!fit$converged) {
-    em_warn(sprintf("The fit %s. Raise `max_iter`, or try another `acceleration`, in em_control().", fit$message),
+    em_warn(sprintf("The fit %s. %s", fit$message, not_converged_advice(fit$status)),
             "not_converged")
   }
   id <- fit$identification

@@ -5,9 +5,9 @@
 
 #include "../kernels/kernels.h"
 #include "../math/aligned.h"
-#include "../math/conditional_normal.h"
 #include "emission.h"
 #include "gaussian_moments.h"
+#include "tile_completion.h"
 
 namespace emkit {
 
@@ -130,27 +130,7 @@ class GaussianEmission final : public Emission {
     select_observed(pattern, s);
   }
 
-  // ---- mixed segments: missing cells take their expectations, and rows of any pattern go the way of complete ones.
-  // With u such a row about the mean and K = Sigma^-1, x_o has the quadratic form u' K u and |Sigma_oo| = |Sigma| |K_mm|;
-  // the form is least at these expectations, so that their rounding does not matter to it. (formulas.Rmd, S4)
-
-  bool prepare_mixed() override {
-    const size_t count = static_cast<size_t>(covariances_.count);
-    if (covariances_.diagonal) return true;
-    precisions_.resize(count);
-    log_dets_.resize(count);
-    for (size_t k = 0; k < count; ++k) {
-      const auto sigma = covariances_.matrix(index(k));
-      const MatrixXd inverse = inverse_lower(unpack_factor(factors_.data() + k * factor_size(d_), d_));
-      log_dets_[k] = 2.0 * log_root_determinant(factors_.data() + k * factor_size(d_), d_);
-      MatrixXd& p = precisions_[k];
-      p.setZero(index(d_), index(d_));
-      p.selfadjointView<Eigen::Lower>().rankUpdate(inverse.transpose());
-      p.triangularView<Eigen::StrictlyUpper>() = p.transpose();
-      if (!(sigma.diagonal().cwiseProduct(p.diagonal()).maxCoeff() < kMaxMixedInflation)) return false;
-    }
-    return true;
-  }
+  bool prepare_mixed() override { return completion_.prepare(covariances_, factors_); }
 
   void begin_mixed_segment(Workspace& workspace) const override {
     Space& s = static_cast<Space&>(workspace);
@@ -159,29 +139,7 @@ class GaussianEmission final : public Emission {
   }
 
   void complete_tile(const Tile& tile, Workspace& workspace) const override {
-    Space& s = static_cast<Space&>(workspace);
-    const size_t size = d_ * tile.stride, n_runs = tile.runs->size();
-    if (s.filled.size() < k_ * size) s.filled.resize(k_ * size);
-    s.correction.assign(k_ * n_runs, 0.0);
-    s.conditional.clear();
-    if (!covariances_.diagonal) {
-      s.rows.resize(d_ * tile.rows);
-      for (size_t j = 0; j < d_; ++j)
-        for (size_t i = 0; i < tile.rows; ++i) s.rows[i * d_ + j] = tile.x[j * tile.stride + i];
-    }
-    for (size_t k = 0; k < k_; ++k) {
-      double* filled = s.filled.data() + k * size;
-      std::copy(tile.x, tile.x + size, filled);
-      for (size_t r = 0; r < n_runs; ++r) {
-        const TileRun& run = (*tile.runs)[r];
-        double& correction = s.correction[k * n_runs + r];
-        correction = 0.5 * kLog2Pi * static_cast<double>(run.pattern->missing.size());
-        if (covariances_.diagonal)
-          fill_diagonal(run, k, tile.stride, filled, correction);
-        else
-          fill_full(run, k, tile.stride, s, filled, correction);
-      }
-    }
+    completion_.complete(tile, means_, covariances_, factors_, static_cast<Space&>(workspace).completed);
   }
 
   void log_density(const Tile& tile, const double* offset, Workspace& workspace, double* out) const override {
@@ -190,7 +148,7 @@ class GaussianEmission final : public Emission {
     const double* mean = s.complete ? means_.data() : s.means.data();
     const double* factor = s.complete ? factors_.data() : s.factors.data();
     const double* constant = s.complete ? constants_.data() : s.constants.data();
-    const size_t size = factor_size(s.d), filled = d_ * tile.stride;
+    const size_t size = factor_size(s.d);
     if (mode_ == Mode::kShared) {
       s.intercepts.resize(k_);
       for (size_t k = 0; k < k_; ++k) s.intercepts[k] = intercepts_[k] + offset[k];
@@ -198,7 +156,7 @@ class GaussianEmission final : public Emission {
     } else {
       for (size_t k = 0; k < k_; ++k) {
         const size_t m = static_cast<size_t>(matrix_of(k));
-        const double* x = tile.runs ? s.filled.data() + k * filled : tile.x;
+        const double* x = tile.runs ? s.completed.rows_of(k) : tile.x;
         if (mode_ == Mode::kDiagonal)
           kernel.log_density_diagonal(x, tile.stride, tile.rows, s.d, mean + k * s.d, factor + m * size,
                                       constant[m] + offset[k], out + k * tile.stride);
@@ -213,7 +171,7 @@ class GaussianEmission final : public Emission {
     for (size_t r = 0; r < n_runs; ++r) {
       const TileRun& run = (*tile.runs)[r];
       for (size_t k = 0; k < k_; ++k)
-        for (size_t i = run.begin; i < run.end; ++i) out[k * tile.stride + i] += s.correction[k * n_runs + r];
+        for (size_t i = run.begin; i < run.end; ++i) out[k * tile.stride + i] += s.completed.correction(k, r);
       if (noise)
         std::fill(out + k_ * tile.stride + run.begin, out + k_ * tile.stride + run.end,
                   noise_log_density(*run.pattern) + offset[k_]);
@@ -230,10 +188,10 @@ class GaussianEmission final : public Emission {
     const double* mean = s.complete ? means_.data() : s.means.data();
     const size_t size = component_size(mode_, s.d) * kWide;
     if (mode_ == Mode::kFull && s.residual.size() < s.d * tile.stride) s.residual.resize(s.d * tile.stride);
-    const double* conditional = s.conditional.data();
+    const double* conditional = s.completed.conditional();
     for (size_t k = 0; k < k_; ++k) {
       const double* z = posterior + k * tile.stride;
-      const double* x = tile.runs ? s.filled.data() + k * d_ * tile.stride : tile.x;
+      const double* x = tile.runs ? s.completed.rows_of(k) : tile.x;
       double* wide = s.wide.data() + k * size;
       if (mode_ == Mode::kDiagonal)
         kernel.accumulate_diagonal(x, tile.stride, tile.rows, s.d, mean + k * s.d, z, wide);
@@ -336,7 +294,7 @@ class GaussianEmission final : public Emission {
     const size_t d = pattern.observed.size();
     for (size_t k = 0; k < k_; ++k) {
       if (tile.runs) {
-        const double* filled = s.filled.data() + k * d_ * tile.stride + first;
+        const double* filled = s.completed.rows_of(k) + first;
         for (size_t m = 0; m < pattern.missing.size(); ++m)
           for (size_t i = 0; i < n_rows; ++i)
             out(index(m), index(i)) += posterior[k * tile.stride + i] * filled[pattern.missing[m] * tile.stride + i];
@@ -361,17 +319,13 @@ class GaussianEmission final : public Emission {
   enum class Mode { kShared, kDiagonal, kFull };
 
   struct Space final : Workspace {
-    explicit Space(size_t all) : normal(all), shift(all), expected(all) {}
+    explicit Space(size_t all) : completed(all) {}
     size_t d = 0;           // observed columns of the segment
     bool complete = true;
     double noise_log_density = 0.0;
     AlignedBuffer wide, whitened, residual;
     std::vector<double> means, factors, constants, intercepts;  // of the observed columns
-    // Of a mixed tile: its rows one by one; the tile as each component completes it; for each component and run, what
-    // its log densities lack and, one after another, the packed covariances of the missing cells.
-    ConditionalNormal normal;
-    std::vector<double> rows, correction, conditional, shift, expected;
-    AlignedBuffer filled;
+    CompletedTile completed;
   };
 
   static Index index(size_t i) { return static_cast<Index>(i); }
@@ -473,16 +427,9 @@ class GaussianEmission final : public Emission {
   MatrixXd solve_common(const MatrixXd& b) const {
     if (covariances_.diagonal)
       return Eigen::Map<const VectorXd>(factors_.data(), index(d_)).array().square().matrix().asDiagonal() * b;
-    const MatrixXd lower = unpack_factor(factors_.data(), d_);
+    const MatrixXd lower = unpack_reciprocal(factors_.data(), d_);
     const MatrixXd half = lower.triangularView<Eigen::Lower>().solve(b);
     return lower.transpose().triangularView<Eigen::Upper>().solve(half);
-  }
-
-  // L of a packed factor with a reciprocal diagonal.
-  static MatrixXd unpack_factor(const double* factor, size_t d) {
-    MatrixXd lower = unpack_lower(factor, d);
-    lower.diagonal() = lower.diagonal().cwiseInverse();
-    return lower;
   }
 
   // With one covariance matrix, complete data and no noise, scores are linear in x and the pooled scatter is the total
@@ -545,7 +492,7 @@ class GaussianEmission final : public Emission {
     }
     if (n_observed == 0) return;
     const MatrixXd lower =
-        unpack_factor(s.factors.data() + static_cast<size_t>(m_index) * factor_size(n_observed), n_observed);
+        unpack_reciprocal(s.factors.data() + static_cast<size_t>(m_index) * factor_size(n_observed), n_observed);
     const MatrixXd half = lower.triangularView<Eigen::Lower>().solve(cross);
     conditional.noalias() -= half.transpose() * half;
     regression = lower.transpose().triangularView<Eigen::Upper>().solve(half).transpose();
@@ -588,39 +535,6 @@ class GaussianEmission final : public Emission {
       out[1 + d_ + pattern.observed[o]] += part[1 + d + o];
     }
     for (size_t j : pattern.missing) out[1 + d_ + j] += part[0] * covariances_.values(index(j), matrix_of(k));
-  }
-
-  void fill_diagonal(const TileRun& run, size_t k, size_t stride, double* filled, double& correction) const {
-    const double* root = factors_.data() + static_cast<size_t>(matrix_of(k)) * d_;
-    for (size_t j : run.pattern->missing) {
-      std::fill(filled + j * stride + run.begin, filled + j * stride + run.end, means_(index(j), index(k)));
-      correction -= std::log(root[j]);
-    }
-  }
-
-  void fill_full(const TileRun& run, size_t k, size_t stride, Space& s, double* filled, double& correction) const {
-    const Pattern& pattern = *run.pattern;
-    const size_t n_missing = pattern.missing.size(), at = static_cast<size_t>(matrix_of(k));
-    s.normal.set_normal(covariances_.matrix(index(at)).data(), precisions_[at].data(), log_dets_[at]);
-    s.normal.set_pattern(pattern);
-    if (!s.normal.prepare()) {  // see select_observed()
-      correction = std::numeric_limits<double>::quiet_NaN();
-      s.conditional.insert(s.conditional.end(), packed_size(n_missing), 0.0);
-      return;
-    }
-    correction -= 0.5 * s.normal.log_det_precision();
-    const double* mean = means_.data() + k * d_;
-    for (size_t i = run.begin; i < run.end; ++i) {
-      const double* row = s.rows.data() + i * d_;
-      for (size_t j = 0; j < d_; ++j) s.shift[j] = row[j] - mean[j];
-      for (size_t j : pattern.missing) s.shift[j] = 0.0;
-      s.normal.expect(s.shift.data(), s.expected.data());
-      for (size_t m = 0; m < n_missing; ++m)
-        filled[pattern.missing[m] * stride + i] = mean[pattern.missing[m]] + s.expected[m];
-    }
-    const double* conditional = s.normal.conditional_covariance();
-    for (size_t m = 0; m < n_missing; ++m)
-      s.conditional.insert(s.conditional.end(), conditional + m * n_missing, conditional + m * n_missing + m + 1);
   }
 
   // Adds the runs' conditional covariances of component k to the first lanes of its sums. `conditional` is where those
@@ -789,7 +703,6 @@ class GaussianEmission final : public Emission {
   static constexpr double kMinRelativeVariance = 1e-13;
   // A column that is predicted so well by the others has lost ten of its sixteen digits to them.
   static constexpr double kMaxInflation = 1e10;
-  static constexpr double kMaxMixedInflation = 1e8;
   static constexpr double kVanished = 1e-9;
   static constexpr double kLargestSharedDistance = 1e4;
 
@@ -802,8 +715,7 @@ class GaussianEmission final : public Emission {
   MatrixXd means_;                            // d x K
   SymmetricSet covariances_;                  // one matrix when pooled, else K
   std::vector<double> factors_;               // of the covariances
-  std::vector<MatrixXd> precisions_;          // their inverses and the logarithms of their determinants, for mixed
-  std::vector<double> log_dets_;              // segments
+  TileCompletion completion_;                 // of mixed segments
   std::vector<MatrixXd> fixed_covariances_;   // K or none; empty matrices where free
   Mode mode_ = Mode::kFull;
   std::vector<double> constants_;             // log density at the mean, for each covariance matrix

@@ -60,6 +60,13 @@ inline Eigen::MatrixXd unpack_lower(const double* factor, size_t d) {
   return lower;
 }
 
+// The same of a factor whose diagonal is stored as reciprocals.
+inline Eigen::MatrixXd unpack_reciprocal(const double* factor, size_t d) {
+  Eigen::MatrixXd lower = unpack_lower(factor, d);
+  lower.diagonal() = lower.diagonal().cwiseInverse();
+  return lower;
+}
+
 // L^-1, some columns at a time: they are zero above the diagonal.
 inline Eigen::MatrixXd inverse_lower(const Eigen::MatrixXd& lower) {
   constexpr Eigen::Index kColumns = 32;

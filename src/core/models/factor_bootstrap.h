@@ -43,15 +43,8 @@ class FactorBootstrap {
   }
 
   std::vector<FactorReplicate> run(int threads) {
-    std::vector<FactorReplicate> out(plan_.n_boot);
-    progress_.total = plan_.n_boot;
-    parallel_tasks(plan_.n_boot, threads, [&](size_t b) {
-      if (interrupt_.pending()) stop_.store(true);
-      if (stop_.load()) return;
-      out[b] = replicate(b);
-      progress_.done.fetch_add(1);
-    });
-    return out;
+    return run_replicates<FactorReplicate>(plan_.n_boot, threads, stop_, interrupt_, progress_,
+                                           [this](size_t b) { return replicate(b); });
   }
 
   bool stopped() const { return stop_.load(); }

@@ -27,16 +27,10 @@ class GmmBootstrap {
 
   // fits[b][cell]. A replicate on which nothing can be estimated (a constant column) has cells that are not fitted.
   std::vector<std::vector<GmmFit>> run(int threads) {
-    std::vector<std::vector<GmmFit>> fits(plan_.n_boot);
     if (plan_.resampling == Resampling::kParametric)
       for (const MatrixXd& s : plan_.parameters.covariances) roots_.push_back(s.llt().matrixL());
-    progress_.total = plan_.n_boot;
-    parallel_tasks(plan_.n_boot, threads, [&](size_t b) {
-      if (stop_.load()) return;
-      fits[b] = replicate(b);
-      progress_.done.fetch_add(1);
-    });
-    return fits;
+    return run_replicates<std::vector<GmmFit>>(plan_.n_boot, threads, stop_, interrupt_, progress_,
+                                               [this](size_t b) { return replicate(b); });
   }
 
   bool stopped() const { return stop_.load(); }

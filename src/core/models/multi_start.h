@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../em/driver.h"
+#include "../em/best_point.h"
 #include "../em/run_watch.h"
 #include "../parallel/reduce.h"
 
@@ -93,23 +93,6 @@ class MultiStart {
     bool alive = false, given_up = false;
   };
 
-  // Remembers the last accepted point: a run whose next step would fall ends there.
-  class Visited final : public Observer {
-   public:
-    Visited(const Model& model, RunWatch& watch) : model_(model), watch_(watch) {}
-    bool step(int iteration, const Objective& objective) override {
-      last_ = model_.state();
-      return watch_.step(iteration, objective);
-    }
-    bool stopped() const override { return watch_.stopped(); }
-    const typename Model::State& last() const { return last_; }
-
-   private:
-    const Model& model_;
-    RunWatch& watch_;
-    typename Model::State last_;
-  };
-
   static constexpr int kFirstLook = 5;  // steps after which the worse half of the starts is dropped
   static constexpr double kNothingToBeat = -std::numeric_limits<double>::infinity();
 
@@ -128,10 +111,8 @@ class MultiStart {
     RunWatch watch(stop_, interrupt_, progress_);
     watch.race_against(to_beat);
     const std::unique_ptr<Accelerator> stepper = make_accelerator(accelerator);
-    Visited visited(model, watch);
-    EmResult r = run_em(model, *stepper, control, visited);
-    const bool fell = r.status == Status::kNonMonotone;
-    if (fell) r.objective = r.trace.back().objective;
+    typename Model::State end;
+    EmResult r = run_to_best(model, *stepper, control, watch, end);
     if (!run.em.trace.empty() && !r.trace.empty()) run.em.trace.pop_back();  // the same point, seen again
     r.trace.insert(r.trace.begin(), run.em.trace.begin(), run.em.trace.end());
     r.iterations += run.em.iterations;
@@ -144,7 +125,7 @@ class MultiStart {
     run.given_up = watch.given_up();
     if (run.given_up) run.outcome.status = Status::kMaxIter;
     run.alive = run.outcome.status != Status::kDegenerate && run.outcome.status != Status::kInterrupted;
-    if (run.alive) run.state = fell ? visited.last() : model.state();
+    if (run.alive) run.state = std::move(end);
   }
 
   template <class Make>

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../em/best_point.h"
 #include "../em/run_watch.h"
 #include "../math/counter_rng.h"
 #include "mvn_information.h"
@@ -175,11 +176,12 @@ class MvnFit {
       return run;
     }
     const std::unique_ptr<Accelerator> accelerator = make_accelerator(control_.accelerator);
-    run.result = run_em(model, *accelerator, control_.em, watch_);
-    run.mean = model.point().mean;
+    MvnPoint end;
+    run.result = run_to_best(model, *accelerator, control_.em, watch_, end);
+    run.mean = end.mean;
     run.covariance = run.result.status == Status::kDegenerate && model.refused_covariance().size() > 0
                          ? model.refused_covariance()
-                         : model.point().covariance;
+                         : end.covariance;
     return run;
   }
 
@@ -266,8 +268,8 @@ class MvnFit {
       const double length = move.dot(score);  // twice the gain that is left
       const double slack = 1e-13 * (1.0 + std::abs(run.result.objective.value()));
       if (!(length < 0.5 * last) || here.value() < run.result.objective.value() - slack) break;
-      best_mean = model.point().mean;
-      best_covariance = model.point().covariance;
+      best_mean = model.state().mean;
+      best_covariance = model.state().covariance;
       run.result.objective = here;
       moved = step > 0;
       last = length;

@@ -193,7 +193,7 @@ class MvnImputer {
         return;
       }
       if (result.status != Status::kDegenerate) {
-        point = model.point();
+        point = model.state();
         return;
       }
       out.retried = true;

@@ -72,7 +72,7 @@ class MvnInformation {
 
   // Of the objective, at the point of the last e_step().
   VectorXd score() const {
-    const MvnPoint& p = model_.point();
+    const MvnPoint& p = model_.state();
     const Index d = static_cast<Index>(d_);
     const double n = model_.data().n() + model_.prior().exponent;
     MatrixXd second = model_.second_moment();
@@ -88,7 +88,7 @@ class MvnInformation {
 
   // A change in whitened coordinates as one of the mean and of the covariance.
   void unwhiten(const VectorXd& change, VectorXd& mean, MatrixXd& covariance) const {
-    const MatrixXd& l = model_.point().root;
+    const MatrixXd& l = model_.state().root;
     const Index d = static_cast<Index>(d_);
     MatrixXd a(d, d);
     Index at = d;
@@ -101,7 +101,7 @@ class MvnInformation {
   // The derivative of the means and the lower triangle of the covariance by columns by the whitened coordinates.
   MatrixXd jacobian() const {
     const Index d = static_cast<Index>(d_), size = static_cast<Index>(n_parameters());
-    const MatrixXd& l = model_.point().root;
+    const MatrixXd& l = model_.state().root;
     MatrixXd out = MatrixXd::Zero(size, size);
     out.topLeftCorner(d, d) = l;
     Index column = d;
@@ -121,7 +121,7 @@ class MvnInformation {
   std::vector<double> shift_distances() const {
     std::vector<double> out;
     for (const PatternGroup& g : model_.data().groups()) {
-      const Block block(model_.point(), g.pattern->observed, nullptr, 0);
+      const Block block(model_.state(), g.pattern->observed, nullptr, 0);
       out.push_back(g.n * block.whiten(shift_of(g)).squaredNorm());
     }
     return out;
@@ -135,7 +135,7 @@ class MvnInformation {
     const size_t batch = 256;
     const RawData& raw = rows.raw();
     for (const Pattern& pattern : rows.patterns()) {
-      const Block block(model_.point(), pattern.observed, nullptr, 0);
+      const Block block(model_.state(), pattern.observed, nullptr, 0);
       VectorXd w(size - d);
       lower(block.projection(), w);
       for (size_t begin = pattern.begin; begin < pattern.end; begin += batch) {
@@ -147,7 +147,7 @@ class MvnInformation {
           for (size_t o = 0; o < pattern.observed.size(); ++o) {
             const size_t j = pattern.observed[o];
             x(static_cast<Index>(o)) = (raw.x[j * raw.n + row] - rows.center()[j]) / rows.scale()[j] -
-                                       model_.point().mean(static_cast<Index>(j));
+                                       model_.state().mean(static_cast<Index>(j));
           }
           const VectorXd u = block.z.transpose() * block.whiten(x);
           auto s = scores.col(static_cast<Index>(i));
@@ -188,7 +188,7 @@ class MvnInformation {
 
   // L^-1 a L^-T.
   MatrixXd whiten(const MatrixXd& a) const {
-    const auto l = model_.point().root.triangularView<Eigen::Lower>();
+    const auto l = model_.state().root.triangularView<Eigen::Lower>();
     const MatrixXd half = l.solve(a);
     return l.solve(MatrixXd(half.transpose()));
   }
@@ -198,7 +198,7 @@ class MvnInformation {
     const std::vector<size_t>& obs = g.pattern->observed;
     VectorXd shift(static_cast<Index>(obs.size()));
     for (size_t i = 0; i < obs.size(); ++i)
-      shift(static_cast<Index>(i)) = g.mean[obs[i]] - model_.point().mean(static_cast<Index>(obs[i]));
+      shift(static_cast<Index>(i)) = g.mean[obs[i]] - model_.state().mean(static_cast<Index>(obs[i]));
     return shift;
   }
 
@@ -220,14 +220,14 @@ class MvnInformation {
   void stack(Kind kind, const PatternGroup& g, Column w_out, Column n_out, Column ws_out) const {
     std::vector<size_t> known = g.pattern->observed;
     for (size_t p = 0; p < g.n_priors; ++p) known.push_back(g.priors[p].column);
-    const Block block(model_.point(), known, g.priors, g.n_priors);
+    const Block block(model_.state(), known, g.priors, g.n_priors);
     const Index o = static_cast<Index>(g.n_observed()), k = static_cast<Index>(known.size());
     MatrixXd v = 0.5 * g.n * MatrixXd::Identity(k, k);  // R^-1 V R^-T - n / 2
     VectorXd shift = VectorXd::Zero(k);
     if (kind == Kind::kObserved) {
       shift.head(o) = shift_of(g);
       for (Index p = 0; p < k - o; ++p)
-        shift(o + p) = g.priors[p].mean - model_.point().mean(static_cast<Index>(g.priors[p].column));
+        shift(o + p) = g.priors[p].mean - model_.state().mean(static_cast<Index>(g.priors[p].column));
       shift = block.whiten(shift);
       v = g.n * shift * shift.transpose() - v;
       if (g.scatter) {

@@ -61,7 +61,8 @@ class MvnMissing final : public EmModel {
 
   const PatternStatistics& data() const { return data_; }
   const MvnPrior& prior() const { return prior_; }
-  const MvnPoint& point() const { return point_; }
+  using State = MvnPoint;
+  const State& state() const { return point_; }
   // Rough count of multiplications in one E-step.
   double work() const { return work_; }
 
