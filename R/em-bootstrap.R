@@ -16,10 +16,9 @@ em_bootstrap.em <- function(fit, n_boot = 999, resample = NULL, control = fit$co
   }
   if (is.null(resample)) resample <- row_resampler(fit)
   control <- check_closure_control(control)
-  settings <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control))
   refit <- function() {
     model <- em_model(fit$functions, resample(fit$data), fit$space)
-    run <- em_run(model, em_flat(fit$parameters), settings)
+    run <- em_run(model, em_flat(fit$parameters), em_effort(model, control))
     same <- fit
     same$parameters <- em_shaped(run$theta, fit$space$start)
     list(coefficients = coef(same), run = run, relabelled = FALSE)

@@ -54,11 +54,16 @@ abort_non_monotone <- function(run, model, before) {
   ), "non_monotone", iteration = iteration, before = last, after = now)
 }
 
+# How far em_run() goes. A log-likelihood that comes without an E-step can be searched.
+em_effort <- function(model, control) {
+  auto <- if (is.null(model$functions$loglik)) "anderson" else "subspace"
+  list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control, auto))
+}
+
 # All starts: short plain runs, then the best ones to the end. Returns the best run with the table of starts.
 em_run_starts <- function(model, starts, control) {
   n <- length(starts)
-  auto <- if (is.null(model$functions$loglik)) "anderson" else "subspace"
-  whole <- list(tol = control$tol, max_iter = control$max_iter, accelerator = resolve_acceleration(control, auto))
+  whole <- em_effort(model, control)
   show <- progress_display(control, "starts")
   if (n == 1L) {
     run <- em_run(model, em_flat(starts[[1L]]$theta), whole, show = show)
