@@ -13,6 +13,8 @@ namespace emkit {
 // f_t - sum_j c_j (f_{j+1} - f_j) least in norm: the secant equations of the last few steps solved at once.
 class Anderson : public Accelerator {
  public:
+  explicit Anderson(size_t memory = 8) : memory_(memory) {}
+
   Step advance(EmModel& model, const StepContext& context) override {
     if (extrapolated_) rejected_ = 0;
     extrapolated_ = false;
@@ -28,7 +30,7 @@ class Anderson : public Accelerator {
       if (image_.size() == image.size()) {
         image_steps_.push_back(image - image_);
         residual_steps_.push_back(residual - residual_);
-        if (image_steps_.size() > kMemory) {
+        if (image_steps_.size() > memory_) {
           image_steps_.pop_front();
           residual_steps_.pop_front();
         }
@@ -103,12 +105,12 @@ class Anderson : public Accelerator {
     rejected_ = 0;
   }
 
-  static constexpr size_t kMemory = 8;
   static constexpr int kWarmUp = 5;
   static constexpr int kMostRejected = 1;  // proposals in a row before the stored steps are forgotten
   static constexpr double kLargestGain = 0.1;
   static constexpr double kRidge = 1e-10;
 
+  size_t memory_;             // steps that are kept
   Eigen::VectorXd point_;     // v: the packed point whose image the next m_step() gives
   Eigen::VectorXd image_;     // g of the last step
   Eigen::VectorXd residual_;  // f of the last step

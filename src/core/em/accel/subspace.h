@@ -15,6 +15,10 @@ namespace emkit {
 // that is greatest. Later Anderson's own steps are good enough. Where the objective does not come alone, this is
 // Anderson acceleration and nothing else.
 class Subspace final : public Anderson {
+ public:
+  // Steps of an early start are soon out of date.
+  Subspace() : Anderson(5) {}
+
  protected:
   bool ready(const EmModel& model, const StepContext& context) const override {
     return model.has_objective_alone() || Anderson::ready(model, context);
